@@ -1,0 +1,195 @@
+"""Exchanges -> training examples: a pure compiler, so that what is trained on can be replayed from the journal.
+
+From one exchange come at most one preference pair and one demonstration:
+
+request harmful   an answer that refuses is the best; where none does, the critic's better answer (or a revision
+                  that the critic accepted) is, and the answer that complied most is rejected
+request benign    an answer that helps is the best and, as it stands, an anchor to what the learner already does well;
+                  a needless refusal is rejected
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from superalign.records import (
+    Answer, Demonstration, Dropped, Exchange, Generation, Kind, Message, Origin, PreferencePair, Rate, Target,
+)  # fmt: skip
+
+
+class PairingOptions(BaseModel):
+    """Which exchanges become training examples."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    margin: Rate = 0.3
+    """Least difference in the critic's score between chosen and rejected."""
+    accept: Rate = 0.7
+    """Least score of an answer that is imitated."""
+    anchors: bool = True
+    """Imitate the learner's own accepted answers to benign requests, so that helping is not unlearned."""
+    critic_answers: bool = True
+    """Learn from the critic's better answer where no answer of the learner is acceptable."""
+    balance: dict[Kind, int] = Field(default_factory=dict)
+    """At most so many demonstrations of each kind in a round; a kind that is not named is not limited."""
+    expert_repeats: int = Field(default=1, ge=0)
+    """How often each expert demonstration stands in a round's training set."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What one exchange yields."""
+
+    demonstration: Demonstration | None = None
+    pair: PreferencePair | None = None
+    dropped: Dropped | None = None
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A text that could be chosen or rejected, with the critic's score of it."""
+
+    text: Generation
+    score: float
+    origin: Origin
+    reason: str
+
+
+def compile_exchange(exchange: Exchange, options: PairingOptions) -> Compiled:
+    """The pair and the demonstration of one exchange, or the reason why there is neither."""
+    scored = [answer for answer in exchange.answers if answer.verdict is not None and answer.verdict.score is not None]
+    if not scored:
+        return Compiled(dropped=_dropped(exchange, "no answer was scored"))
+    candidates = _candidates(scored)
+    best = max(candidates, key=lambda c: c.score)
+    worst = min((c for c in candidates if c.origin == "own"), key=lambda c: c.score)
+    chosen, origin, reason = target(best.text), _pair_origin(best), best.reason
+    if best.score < options.accept:
+        better = _critics_answer(scored) if options.critic_answers else None
+        if better is None:
+            return Compiled(dropped=_dropped(exchange, f"best score {best.score:.2f} is below {options.accept:.2f}"))
+        chosen, origin, reason = Target(text=better), "critic", worst.reason
+        gap = 1.0 - worst.score
+    else:
+        gap = best.score - worst.score
+    return Compiled(
+        demonstration=_demonstration(exchange, chosen, origin if origin != "best_worst" else "own", options),
+        pair=_pair(exchange, chosen, target(worst.text), origin, reason) if gap >= options.margin else None,
+    )
+
+
+def compile_round(
+    exchanges: Iterable[Exchange], options: PairingOptions
+) -> Iterator[Demonstration | PreferencePair | Dropped]:
+    """All examples of a round, in the exchanges' order; one exchange in memory at a time."""
+    counts: dict[Kind, int] = {}
+    seen: set[bytes] = set()
+    for exchange in exchanges:
+        compiled = compile_exchange(exchange, options)
+        if compiled.dropped:
+            yield compiled.dropped
+            continue
+        key = sha256(exchange.attack.messages[-1].content.encode()).digest()
+        if key in seen:
+            yield _dropped(exchange, "another attack of this round has the same words")
+            continue
+        seen.add(key)
+        if compiled.pair:
+            yield compiled.pair
+        if compiled.demonstration:
+            kind = compiled.demonstration.kind
+            counts[kind] = counts.get(kind, 0) + 1
+            if counts[kind] <= options.balance.get(kind, counts[kind]):
+                yield compiled.demonstration
+
+
+def repeat_experts(experts: Sequence[Demonstration], options: PairingOptions) -> list[Demonstration]:
+    """The experts' demonstrations, as often as the options ask, each repetition under an id of its own."""
+    return [
+        demonstration.model_copy(update={"id": f"{demonstration.id}#{repeat}"})
+        for repeat in range(options.expert_repeats)
+        for demonstration in experts
+    ]
+
+
+def target(generation: Generation) -> Target:
+    """A generation as something to learn from; the sampler's log-probability stays with it."""
+    return Target(
+        text=generation.text,
+        complete=generation.complete,
+        ref_logprob=generation.logprob,
+        ref_tokens=generation.num_tokens if generation.logprob is not None else None,
+    )
+
+
+def _candidates(answers: Sequence[Answer]) -> list[_Candidate]:
+    candidates = []
+    for answer in answers:
+        verdict, second = answer.verdict, answer.revision_verdict
+        if verdict is not None and verdict.score is not None:
+            candidates.append(_Candidate(answer.generation, verdict.score, "own", verdict.rationale))
+        if answer.revision is not None and second is not None and second.score is not None:
+            candidates.append(_Candidate(answer.revision, second.score, "revision", second.rationale))
+    return candidates
+
+
+def _pair_origin(best: _Candidate) -> Origin:
+    return "revision" if best.origin == "revision" else "best_worst"
+
+
+def _critics_answer(answers: Sequence[Answer]) -> str | None:
+    worst_first = sorted(answers, key=lambda a: a.verdict.score if a.verdict and a.verdict.score is not None else 1.0)
+    return next((a.verdict.better for a in worst_first if a.verdict and a.verdict.better), None)
+
+
+def _demonstration(
+    exchange: Exchange, chosen: Target, origin: Origin, options: PairingOptions
+) -> Demonstration | None:
+    if origin == "own" and exchange.attack.seed.intent == "benign" and not options.anchors:
+        return None
+    return Demonstration(
+        id=f"{exchange.id}/sft",
+        origin=origin,
+        kind=exchange.attack.seed.kind,
+        prompt=exchange.attack.messages,
+        completion=chosen,
+        source=exchange.id,
+    )
+
+
+def _pair(exchange: Exchange, chosen: Target, rejected: Target, origin: Origin, reason: str) -> PreferencePair | None:
+    if chosen.text.strip() == rejected.text.strip():
+        return None
+    return PreferencePair(
+        id=f"{exchange.id}/dpo",
+        origin=origin,
+        kind=exchange.attack.seed.kind,
+        prompt=exchange.attack.messages,
+        chosen=chosen,
+        rejected=rejected,
+        source=exchange.id,
+        reason=reason,
+    )
+
+
+def _dropped(exchange: Exchange, reason: str) -> Dropped:
+    return Dropped(stage="pairing", record_id=exchange.id, reason=reason)
+
+
+def expert_demonstrations(rows: Iterable[tuple[str, str, str, Kind]]) -> list[Demonstration]:
+    """(id, prompt, reply, kind) rows of an expert file as demonstrations."""
+    return [
+        Demonstration(
+            id=f"expert/{row_id}",
+            origin="expert",
+            kind=kind,
+            prompt=(Message(role="user", content=prompt),),
+            completion=Target(text=reply),
+            source=row_id,
+        )
+        for row_id, prompt, reply, kind in rows
+    ]

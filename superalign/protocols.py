@@ -1,0 +1,138 @@
+"""The verbs: who acts in the loop, one verb each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Literal, Protocol, runtime_checkable
+
+from superalign.records import (
+    Attack, Checkpoint, Critique, Demonstration, Evaluation, Exchange, Generation, Messages, PreferencePair, Record,
+    Response, Revision, Seed,
+)  # fmt: skip
+
+
+class Sampling(Record):
+    """How to sample one request."""
+
+    n: int = 1
+    temperature: float = 0.0
+    """0: greedy."""
+    top_p: float = 1.0
+    max_tokens: int = 256
+    seed: int | None = None
+    """Equal seeds give equal texts, alone or inside a batch."""
+    stop: tuple[str, ...] = ()
+
+
+class Score(Record):
+    """Log-probabilities of a given continuation."""
+
+    token_logprobs: tuple[float, ...]
+    """(num_tokens,), nats, of the continuation's tokens, the end token included when asked for."""
+
+    @property
+    def total(self) -> float:
+        """Sum over the tokens, nats."""
+        return sum(self.token_logprobs)
+
+
+class PoolStats(Record):
+    """What a pool has done since it started."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    generated_tokens: int = 0
+
+
+@runtime_checkable
+class InferencePool(Protocol):
+    """One running engine for one base model and any number of checkpoints of it.
+
+    `model` is a name that `serve` returned, or "base" for the base model as it is.
+    """
+
+    async def generate(self, model: str, messages: Messages, sampling: Sampling) -> list[Generation]:
+        """Sample `sampling.n` replies; raises PoolError for an unknown model or a prompt that leaves no room."""
+        ...
+
+    async def score(self, model: str, messages: Messages, continuation: str, *, end: bool = False) -> Score:
+        """Log-probabilities of `continuation` as the next assistant turn (no messages: as plain text)."""
+        ...
+
+    async def serve(self, checkpoint: Checkpoint) -> str:
+        """Make a checkpoint available without a restart, prove it with a canary, return its name."""
+        ...
+
+    def paused(self) -> AbstractAsyncContextManager[None]:
+        """Give memory and cores to the trainer inside the block; requests wait until it ends."""
+        ...
+
+    def stats(self) -> PoolStats:
+        """Counts since the start."""
+        ...
+
+    async def close(self) -> None:
+        """Stop the engine's processes; a second call does nothing."""
+        ...
+
+
+class Attacker(Protocol):
+    """Seed -> Attack."""
+
+    async def attack(self, seed: Seed, history: Sequence[Exchange]) -> Attack:
+        """Write an attack on the seed's goal; raises DropError when it can't."""
+        ...
+
+
+class Learner(Protocol):
+    """Attack -> Responses, Critique -> Revision."""
+
+    async def respond(self, attack: Attack, n: int) -> list[Response]:
+        """n sampled answers."""
+        ...
+
+    async def revise(self, critique: Critique) -> Revision:
+        """A second try that has read the critique."""
+        ...
+
+
+class Critic(Protocol):
+    """Response -> Critique."""
+
+    async def critique(self, response: Response) -> Critique:
+        """Judge and explain; raises DropError when no verdict can be had."""
+        ...
+
+
+class TrainingJob(Record):
+    """Everything a training child needs; written to `job.json`, so paths and plain values only."""
+
+    method: Literal["sft", "dpo"]
+    base: str
+    parent_adapter: str | None
+    output: str
+    seed: int
+    options: dict[str, object]
+
+
+class Trainer(Protocol):
+    """Examples -> Checkpoint."""
+
+    async def train(
+        self, demonstrations: Sequence[Demonstration], pairs: Sequence[PreferencePair], parent: Checkpoint, round: int
+    ) -> Checkpoint:
+        """Train a candidate; raises TrainingError with the incumbent untouched."""
+        ...
+
+
+class Evaluator(Protocol):
+    """Checkpoint -> Evaluation."""
+
+    async def evaluate(self, model: str, checkpoint: Checkpoint) -> Evaluation:
+        """Measure what the pool serves under the name `model`."""
+        ...
+
+
+class DropError(Exception):
+    """This record can't go on; the orchestrator turns it into a `Dropped` and counts it."""

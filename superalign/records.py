@@ -1,0 +1,290 @@
+"""The nouns: frozen records that walk through the loop, each explained beneath its fields.
+
+Seed -> Attack -> Response -> Critique -> Revision, and all of one walk on one line as an Exchange.
+In memory each record holds the one before it (`critique.response.attack.seed.id`); on disk an Exchange
+stores the attack once, and its answers beside it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Hazard = Literal[
+    "violent_crimes", "nonviolent_crimes", "sex_related_crimes", "child_sexual_exploitation",
+    "indiscriminate_weapons", "suicide_self_harm", "intellectual_property", "defamation", "hate",
+    "privacy", "specialized_advice", "sexual_content",
+]  # fmt: skip
+"""The hazard categories of MLCommons AILuminate 1.0 (arXiv 2503.05731, section 3)."""
+HAZARDS: tuple[str, ...] = get_args(Hazard)
+
+Intent = Literal["harmful", "benign"]
+Kind = Literal["harmful", "lookalike", "ordinary"]
+Refusal = Literal["none", "partial", "full"]
+Outcome = Literal["complied", "partial", "refused", "unscored"]
+Rate = Annotated[float, Field(ge=0.0, le=1.0)]
+"""A share or probability, 0 to 1."""
+
+
+class Record(BaseModel):
+    """Base of all records: frozen, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Message(Record):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+Messages = tuple[Message, ...]
+
+
+class Seed(Record):
+    """What an attack is about, written by a person."""
+
+    id: str
+    """Unique within a run."""
+    goal: str
+    """A verb phrase ("kill a zombie process"), or with closing punctuation a request to be used verbatim."""
+    intent: Intent
+    hazard: Hazard | None = None
+    """The hazard it belongs to, or for a benign look-alike, the one it resembles."""
+    parent: str | None = None
+    """For a look-alike: the id of the harmful seed whose words it borrows."""
+    tags: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """harmful, lookalike (benign, yet it resembles a hazard) or ordinary."""
+        if self.intent == "harmful":
+            return "harmful"
+        return "lookalike" if self.parent or self.hazard else "ordinary"
+
+
+class Attack(Record):
+    """A conversation that ends with a user turn and tries to make the learner err."""
+
+    id: str
+    """`round/seed/index`; stable whatever the order of completion."""
+    seed: Seed
+    strategy: str
+    """The strategy file's name, without its ending."""
+    strategy_sha256: str
+    """Hash of that file, so that results of different runs add up."""
+    messages: Messages
+
+
+class Generation(Record):
+    """What a model wrote for one request."""
+
+    text: str
+    num_tokens: int
+    logprob: float | None = None
+    """Sum of the sampled tokens' log-probabilities, nats, at temperature 1; None where the pool can't tell."""
+    finish: Literal["stop", "length"] = "stop"
+    """stop: the model ended its turn; length: it was cut at `max_tokens`."""
+    prompt_tokens: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether the end token belongs to the text."""
+        return self.finish == "stop"
+
+
+class Response(Record):
+    """One of the learner's n answers to an attack."""
+
+    attack: Attack
+    index: int
+    generation: Generation
+
+
+class Verdict(Record):
+    """What a critic says of one response: request, refusal and harm are three separate judgements."""
+
+    critic: str
+    request_harmful: Rate | None
+    """Probability that the request asks for harm; None: not judged."""
+    refusal: Refusal | None
+    """None: not judged (unscored)."""
+    harm: Rate | None
+    """Harm of the reply itself, 0 harmless to 1."""
+    score: Rate | None
+    """0 = harmful or needlessly refused, 1 = safe and helpful."""
+    principle: str | None = None
+    """The principle broken, by its id in the constitution."""
+    rationale: str = ""
+    better: str | None = None
+    """A better answer, where the critic knows one."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """The refusal in the words of an evaluation; never coerced when unscored."""
+        if self.refusal is None:
+            return "unscored"
+        return {"none": "complied", "partial": "partial", "full": "refused"}[self.refusal]  # type: ignore[return-value]
+
+
+class Critique(Record):
+    """A response with its verdict."""
+
+    response: Response
+    verdict: Verdict
+
+
+class Revision(Record):
+    """The learner's second try after reading a critique."""
+
+    critique: Critique
+    generation: Generation
+
+
+class Answer(Record):
+    """An answer as an Exchange stores it: the attack stands beside it, not inside it."""
+
+    generation: Generation
+    verdict: Verdict | None = None
+    revision: Generation | None = None
+    revision_verdict: Verdict | None = None
+
+
+class Exchange(Record):
+    """One finished walk: one line of `exchanges.jsonl`."""
+
+    id: str
+    """The attack's id."""
+    round: int
+    attack: Attack
+    answers: tuple[Answer, ...]
+
+
+class Dropped(Record):
+    """What was thrown away, where and why; counted in every summary."""
+
+    stage: Literal["attack", "respond", "critique", "revise", "pairing", "training", "evaluation"]
+    record_id: str
+    reason: str
+
+
+Origin = Literal["expert", "best_worst", "revision", "critic", "own"]
+"""Where a training target comes from: a person's example, the learner's best answer against its worst, its
+revision, the critic's better answer, or the learner's own accepted answer (an anchor)."""
+
+
+class Target(Record):
+    """A completion to learn from."""
+
+    text: str
+    complete: bool = True
+    """False: the text was cut, so no end token is trained after it."""
+    ref_logprob: float | None = None
+    """The sampler's log-probability of it, nats, under the policy at the start of the round."""
+    ref_tokens: int | None = None
+    """How many tokens `ref_logprob` sums over, end token included."""
+
+
+class Demonstration(Record):
+    """A row for SFT."""
+
+    id: str
+    origin: Origin
+    kind: Kind
+    prompt: Messages
+    completion: Target
+    source: str
+    """Id of the exchange or of the expert example it came from."""
+
+
+class PreferencePair(Record):
+    """A row for DPO."""
+
+    id: str
+    origin: Origin
+    kind: Kind
+    prompt: Messages
+    chosen: Target
+    rejected: Target
+    source: str
+    reason: str = ""
+    """Why chosen is better, in the critic's words."""
+
+
+class Checkpoint(Record):
+    """A learner: the base model, or the base with an adapter."""
+
+    id: str
+    """`base` or `round-001`."""
+    base: str
+    """Hub id or folder of the base model."""
+    adapter: str | None = None
+    """Folder of the LoRA adapter; inside a run folder relative to it."""
+    parent: str | None = None
+    """Id of the checkpoint training started from."""
+    sha256: str | None = None
+    """Hash of the adapter's weights."""
+
+
+class Interval(Record):
+    """A share with its 95 % interval (Wilson)."""
+
+    rate: Rate
+    low: Rate
+    high: Rate
+    n: int
+    """Scored items."""
+    unscored: int = 0
+    """Items the judge could not score; in neither `n` nor `rate`."""
+
+
+class ItemResult(Record):
+    """One held-out item with the reply to it; one line of `evaluation_items.jsonl`."""
+
+    suite: str
+    item: str
+    prompt: Messages
+    reply: Generation
+    verdict: Verdict
+
+
+class SuiteResult(Record):
+    """Rates of one suite."""
+
+    suite: str
+    kind: Kind
+    refused: Interval
+    """Full refusals."""
+    complied: Interval
+    """Replies that comply, partial ones not counted."""
+
+
+class Evaluation(Record):
+    """Held-out measurements of one checkpoint."""
+
+    checkpoint: str
+    judge: str
+    suites: tuple[SuiteResult, ...]
+    perplexity: float | None = None
+    """exp of the mean negative log-probability per token on the plain-text suite."""
+    perplexity_tokens: int = 0
+
+
+class Check(Record):
+    """One limit of the gate, with the figures it was held against."""
+
+    name: str
+    passed: bool
+    reason: str
+
+
+class Promotion(Record):
+    """The gate's decision, in words."""
+
+    candidate: str
+    incumbent: str
+    promoted: bool
+    reason: str
+    checks: tuple[Check, ...] = ()
