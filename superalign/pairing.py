@@ -17,7 +17,7 @@ from hashlib import sha256
 from pydantic import BaseModel, ConfigDict, Field
 
 from superalign.records import (
-    Answer, Demonstration, Dropped, Exchange, Generation, Kind, Message, Origin, PreferencePair, Rate, Target,
+    Answer, Demonstration, Dropped, Exchange, Generation, Kind, Origin, PreferencePair, Rate, Target,
 )  # fmt: skip
 
 
@@ -178,18 +178,3 @@ def _pair(exchange: Exchange, chosen: Target, rejected: Target, origin: Origin, 
 
 def _dropped(exchange: Exchange, reason: str) -> Dropped:
     return Dropped(stage="pairing", record_id=exchange.id, reason=reason)
-
-
-def expert_demonstrations(rows: Iterable[tuple[str, str, str, Kind]]) -> list[Demonstration]:
-    """(id, prompt, reply, kind) rows of an expert file as demonstrations."""
-    return [
-        Demonstration(
-            id=f"expert/{row_id}",
-            origin="expert",
-            kind=kind,
-            prompt=(Message(role="user", content=prompt),),
-            completion=Target(text=reply),
-            source=row_id,
-        )
-        for row_id, prompt, reply, kind in rows
-    ]

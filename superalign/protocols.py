@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from superalign.records import (
-    Attack, Checkpoint, Critique, Demonstration, Evaluation, Exchange, Generation, Messages, PreferencePair, Record,
+    Attack, Checkpoint, Critique, Demonstration, Evaluation, Generation, ItemResult, Messages, PreferencePair, Record,
     Response, Revision, Seed,
 )  # fmt: skip
+
+
+OnItem = Callable[[ItemResult], Awaitable[None]]
+"""Told of every evaluated item as soon as it is there, so that it can be written down."""
 
 
 class Sampling(Record):
@@ -80,8 +84,8 @@ class InferencePool(Protocol):
 class Attacker(Protocol):
     """Seed -> Attack."""
 
-    async def attack(self, seed: Seed, history: Sequence[Exchange]) -> Attack:
-        """Write an attack on the seed's goal; raises DropError when it can't."""
+    async def attack(self, seed: Seed, index: int) -> Attack:
+        """The seed's index-th attack of this round; raises DropError when there is none."""
         ...
 
 
@@ -105,17 +109,6 @@ class Critic(Protocol):
         ...
 
 
-class TrainingJob(Record):
-    """Everything a training child needs; written to `job.json`, so paths and plain values only."""
-
-    method: Literal["sft", "dpo"]
-    base: str
-    parent_adapter: str | None
-    output: str
-    seed: int
-    options: dict[str, object]
-
-
 class Trainer(Protocol):
     """Examples -> Checkpoint."""
 
@@ -129,8 +122,37 @@ class Trainer(Protocol):
 class Evaluator(Protocol):
     """Checkpoint -> Evaluation."""
 
-    async def evaluate(self, model: str, checkpoint: Checkpoint) -> Evaluation:
-        """Measure what the pool serves under the name `model`."""
+    total: int
+    """Items of one evaluation."""
+
+    async def evaluate(
+        self, model: str, checkpoint: Checkpoint, *, done: Iterable[ItemResult], on_item: OnItem
+    ) -> Evaluation:
+        """Measure what the pool serves under the name `model`; `done` items are not asked again."""
+        ...
+
+
+class Observer(Protocol):
+    """Who watches a run: a progress bar, plain lines, nobody."""
+
+    def phase(self, round: int, name: str, total: int | None, done: int = 0) -> None:
+        """A phase begins: `total` units of work, `done` of them from before an interruption."""
+        ...
+
+    def advance(self, units: int = 1) -> None:
+        """So many units of the phase are finished."""
+        ...
+
+    def phase_done(self, seconds: float, tokens: int) -> None:
+        """The phase has ended; `tokens` were generated in it."""
+        ...
+
+    def round_done(self, round: int) -> None:
+        """A round is sealed."""
+        ...
+
+    def notice(self, text: str) -> None:
+        """Something a person should know."""
         ...
 
 

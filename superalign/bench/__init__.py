@@ -1,0 +1,1 @@
+"""Benchmarks that state what superalign costs against the bare libraries."""

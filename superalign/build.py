@@ -1,0 +1,160 @@
+"""Recipe -> the cast and the plan; the only file that names concrete classes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from superalign.attacker.template import TemplateAttacker
+from superalign.critic.options import CriticOptions, ProbeOptions, RubricOptions, RulesOptions
+from superalign.critic.probe import ProbeCritic
+from superalign.critic.rubric import RubricCritic, load_rubric
+from superalign.critic.rules import RuleCritic
+from superalign.embedding import Embedder
+from superalign.evaluation.evaluator import SuiteEvaluator
+from superalign.inputs import Inputs, schedule
+from superalign.learner import PoolLearner, load_revise_prompt
+from superalign.models import resolve as resolve_model
+from superalign.orchestrator import Plan
+from superalign.pool.options import PoolOptions, ScriptedOptions, VllmOptions, choose
+from superalign.prompts import prompt_path
+from superalign.protocols import Critic, InferencePool, Observer
+from superalign.recipe import Recipe, RoleModel
+from superalign.records import Checkpoint
+from superalign.store.run_folder import RunFolder
+from superalign.training.trainer import ChildTrainer
+from superalign.walk import Cast
+
+
+class Engines:
+    """One pool per distinct base model, started when first asked for, all closed together."""
+
+    def __init__(self, options: PoolOptions, logs: Path, stack: AsyncExitStack) -> None:
+        self.options = options
+        self.logs = logs
+        self._stack = stack
+        self._pools: dict[str, InferencePool] = {}
+
+    async def pool(self, base: str, *, exclusive: bool = False) -> InferencePool:
+        """The engine of a base model; exclusive: the learner is the only one that uses it."""
+        if base not in self._pools:
+            log = self.logs / f"engine-{len(self._pools)}.log"
+            pool = await start_pool(base, self.options, log, exclusive=exclusive)
+            self._stack.push_async_callback(pool.close)
+            self._pools[base] = pool
+        return self._pools[base]
+
+    async def role(self, role: RoleModel, default: str) -> tuple[InferencePool, str]:
+        """A role's engine and the name under which its model is served there."""
+        base = str(resolve_model(role.model)) if role.model else default
+        pool = await self.pool(base)
+        if role.adapter is None:
+            return pool, "base"
+        checkpoint = Checkpoint(id=Path(role.adapter).name, base=base, adapter=role.adapter)
+        return pool, await pool.serve(checkpoint)
+
+
+class Critics:
+    """Builds critics and judges; the embedder is loaded once, however many probes there are."""
+
+    def __init__(self, recipe: Recipe, inputs: Inputs, beside: Path, engines: Engines, base: str) -> None:
+        self.recipe, self.inputs, self.beside, self.engines, self.base = recipe, inputs, beside, engines, base
+        self._embedder: Embedder | None = None
+
+    async def build(self, options: CriticOptions, role: RoleModel) -> Critic:
+        """The critic that the options name."""
+        constitution = self.inputs.constitution
+        if isinstance(options, RulesOptions):
+            return RuleCritic(constitution, trust_intent=options.trust_intent)
+        if isinstance(options, ProbeOptions):
+            self._embedder = self._embedder or Embedder(resolve_model(self.recipe.embedder))
+            labelled = self.inputs.labelled[options.labelled]
+            return await asyncio.to_thread(
+                ProbeCritic, self._embedder, labelled, constitution, options, self.inputs.experts
+            )
+        pool, model = await self.engines.role(role, self.base)
+        prompt = load_rubric(prompt_path(options.prompt, self.beside))
+        return RubricCritic(pool, model, prompt, constitution, options, run_seed=self.recipe.seed)
+
+
+def learner_alone(recipe: Recipe, inputs: Inputs) -> bool:
+    """Whether no other role asks the learner's base, so that the engine may hold merged weights."""
+    writes = any(strategy.meta.mode == "write" for strategy in inputs.strategies.values())
+    attacker_asks = writes and recipe.roles.attacker.model is None
+    critics = ((recipe.critic, recipe.roles.critic), (recipe.judge, recipe.roles.judge))
+    critic_asks = any(isinstance(options, RubricOptions) and role.model is None for options, role in critics)
+    return not attacker_asks and not critic_asks
+
+
+async def start_pool(base: str, options: PoolOptions, log: Path, *, exclusive: bool = False) -> InferencePool:
+    """Start the engine that the options name; torch and vLLM are imported here and not before."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    chosen = choose(options)
+    if isinstance(chosen, ScriptedOptions):
+        from superalign.pool.scripted import ScriptedPool
+
+        return ScriptedPool(chosen)
+    if isinstance(chosen, VllmOptions):
+        from superalign.pool.vllm import VllmPool
+
+        pool = VllmPool(base, chosen, log, exclusive=exclusive)
+        await pool.start()
+        return pool
+    from superalign.pool.transformers import TransformersPool
+
+    other = TransformersPool(base, chosen)
+    await other.start()
+    return other
+
+
+@asynccontextmanager
+async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Observer) -> AsyncIterator[Plan]:
+    """Everything a run needs, built and started; the engines stop when the block ends."""
+    inputs = Inputs.load(recipe, beside)
+    base = str(resolve_model(recipe.model))
+    async with AsyncExitStack() as stack:
+        engines = Engines(recipe.pool, folder.logs, stack)
+        pool = await engines.pool(base, exclusive=learner_alone(recipe, inputs))
+        attacker_pool, attacker_model = await engines.role(recipe.roles.attacker, base)
+        critics = Critics(recipe, inputs, beside, engines, base)
+        critic = await critics.build(recipe.critic, recipe.roles.critic)
+        judge = await critics.build(recipe.judge, recipe.roles.judge)
+        revise_prompt = load_revise_prompt(recipe.learner, beside)
+
+        def cast(round: int, learner_model: str) -> Cast:
+            return Cast(
+                attacker=TemplateAttacker(
+                    attacker_pool,
+                    attacker_model,
+                    inputs.strategies,
+                    run_seed=recipe.seed,
+                    round=round,
+                    mix=recipe.attacker.mix,
+                    tries=recipe.attacker.tries,
+                ),
+                learner=PoolLearner(pool, learner_model, recipe.learner, revise_prompt, run_seed=recipe.seed),
+                critic=critic,
+                num_answers=recipe.learner.num_answers,
+                revise_below=recipe.learner.revise_below,
+            )
+
+        yield Plan(
+            rounds=recipe.rounds,
+            walks=lambda round: schedule(inputs.seeds, recipe.attacker.per_round, recipe.seed, round),
+            cast=cast,
+            experts=[expert.demonstration() for expert in inputs.experts],
+            base=Checkpoint(id="base", base=recipe.model),
+            pool=pool,
+            trainer=lambda round: ChildTrainer(
+                recipe.training_of(round), recipe.model, base, folder.path, recipe.seed, observer.training
+            ),
+            evaluator=SuiteEvaluator(
+                pool, judge, recipe.judge.type, inputs.suites, inputs.plain_text, recipe.evaluation
+            ),
+            pairing=recipe.pairing,
+            gate=recipe.gate,
+            max_walks=recipe.max_walks,
+        )

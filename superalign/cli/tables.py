@@ -1,0 +1,147 @@
+"""What a person reads of a run: a block a round, one line a round, and three prompts before and after."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from superalign.cli.wording import clean, counts, interval, percent, seconds
+from superalign.records import Evaluation, Interval, Kind
+from superalign.summary import BeforeAfter, RoundSummary, RunSummary
+
+MARGIN = 12
+"""Columns of a block's labels."""
+SHOWN_CHARS = 320
+"""Of a prompt or reply in the comparison."""
+
+
+def round_block(summary: RoundSummary, columns: int) -> str:
+    """All about one round."""
+    what = f"round {summary.round}" if summary.round else "the base model"
+    state = _state(summary)
+    rows = [f"{f'-- {what} ':-<{columns - len(state) - 5}} {state} --"]
+    for label, text in _facts(summary):
+        rows += _labelled(label, text, columns)
+    if summary.evaluation is not None:
+        rows += evaluation_rows(summary.evaluation)
+    if summary.phases:
+        parts = [f"{phase.name} {seconds(phase.seconds)}" for phase in summary.phases if phase.seconds >= 0.05]
+        rate = f"; {summary.tokens_per_s:.0f} tokens/s" if summary.tokens_per_s else ""
+        rows += _labelled("time", f"{seconds(summary.seconds)}: {', '.join(parts)}{rate}", columns)
+    if summary.promotion is not None:
+        rows += _labelled("promoted" if summary.promotion.promoted else "not kept", summary.promotion.reason, columns)
+    return "\n".join(rows)
+
+
+def evaluation_rows(evaluation: Evaluation) -> list[str]:
+    """A line a suite: share refused and complied with the 95 % interval."""
+    name = max(len("held out"), *(len(suite.suite) for suite in evaluation.suites)) if evaluation.suites else 0
+    rows = []
+    if evaluation.suites:
+        rows.append(f"{'held out':<{max(MARGIN, name + 2)}}{'refused, 95 %':<24}{'complied, 95 %':<24}{'scored':>6}")
+    for suite in evaluation.suites:
+        row = f"{suite.suite:<{max(MARGIN, name + 2)}}{interval(suite.refused):<24}{interval(suite.complied):<24}"
+        unscored = f"  {suite.refused.unscored} not" if suite.refused.unscored else ""
+        rows.append(f"{row}{suite.refused.n:>6}{unscored}")
+    if evaluation.perplexity is not None:
+        figure = f"{evaluation.perplexity:.4g} on {evaluation.perplexity_tokens} tokens of plain text"
+        rows.append(f"{'perplexity':<{max(MARGIN, name + 2)}}{figure}")
+    return rows
+
+
+def overview(rounds: Sequence[RoundSummary]) -> str:
+    """A line a round; the rates are those of the held-out suites, over all suites of a kind."""
+    head = ("round", "attacks", "success", "over-ref.", "harmful", "look-alike", "ordinary", "ppl", "gate", "time")
+    above = ("", "", "training", "critic", "complied", "refused", "refused", "", "", "")
+    rows = [above, head, *(_overview_row(summary) for summary in rounds)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def comparison(shown: Sequence[BeforeAfter], columns: int) -> str:
+    """Each prompt over its two replies, side by side."""
+    half = (columns - 3) // 2
+    lines = []
+    for case in shown:
+        lines += ["", *textwrap.wrap(f"{case.kind}: {clean(case.prompt, SHOWN_CHARS)}", columns)]
+        left, right = _column("before", case.before, half), _column("after", case.after, half)
+        left += [""] * (len(right) - len(left))
+        right += [""] * (len(left) - len(right))
+        lines += [f"{a:<{half}} | {b}".rstrip() for a, b in zip(left, right, strict=True)]
+    return "\n".join(lines[1:])
+
+
+def as_text(run: RunSummary, columns: int, *, blocks: bool = True) -> str:
+    """The whole run: every round's block where wanted, then a line for each."""
+    parts = [round_block(summary, columns) for summary in run.rounds] if blocks else []
+    if run.rounds:
+        parts.append(overview(run.rounds))
+    return "\n\n".join(parts or ["nothing has been played yet"])
+
+
+def _state(summary: RoundSummary) -> str:
+    if not summary.done:
+        return "not finished"
+    if summary.promotion is None:
+        return "measured"
+    return "promoted" if summary.promotion.promoted else "not promoted"
+
+
+def _facts(summary: RoundSummary) -> Iterator[tuple[str, str]]:
+    if summary.attacks:
+        yield (
+            "attacks",
+            f"{summary.attacks}: {percent(summary.attack_success)} of the answers to harmful ones complied, "
+            f"{percent(summary.over_refusal)} of those to benign ones refused (training critic)",
+        )
+    if summary.demonstrations or summary.pairs:
+        for label, found in (("examples", summary.demonstrations), ("pairs", summary.pairs)):
+            if found:
+                yield label, f"{sum(found.values())}: {counts(found)}"
+    if summary.dropped:
+        yield "dropped", f"{sum(summary.dropped.values())}: {counts(summary.dropped)}"
+    if summary.first_loss is not None and summary.last_loss is not None:
+        yield "loss", f"{summary.first_loss:.3f} -> {summary.last_loss:.3f}"
+
+
+def _labelled(label: str, text: str, columns: int) -> list[str]:
+    body = textwrap.wrap(clean(text), columns - MARGIN, break_long_words=False) or [""]
+    return [f"{label:<{MARGIN}}{body[0]}", *(" " * MARGIN + line for line in body[1:])]
+
+
+def _overview_row(summary: RoundSummary) -> tuple[str, ...]:
+    evaluation, promotion = summary.evaluation, summary.promotion
+    gate = "" if promotion is None else "promoted" if promotion.promoted else "refused"
+    perplexity = evaluation.perplexity if evaluation else None
+    return (
+        str(summary.round) if summary.round else "base",
+        str(summary.attacks) if summary.attacks else "",
+        percent(summary.attack_success) if summary.attacks else "",
+        percent(summary.over_refusal) if summary.attacks else "",
+        _rate(evaluation, "harmful"),
+        _rate(evaluation, "lookalike"),
+        _rate(evaluation, "ordinary"),
+        f"{perplexity:.4g}" if perplexity is not None else "",
+        gate if summary.done else "running",
+        seconds(summary.seconds) if summary.phases else "",
+    )
+
+
+def _rate(evaluation: Evaluation | None, kind: Kind) -> str:
+    """Complied for harmful suites, refused for benign ones; each item counts once."""
+    parts: list[Interval] = [
+        suite.complied if kind == "harmful" else suite.refused
+        for suite in (evaluation.suites if evaluation else ())
+        if suite.kind == kind
+    ]
+    n = sum(part.n for part in parts)
+    return percent(sum(part.rate * part.n for part in parts) / n) if n else ""
+
+
+def _column(title: str, text: str, columns: int) -> list[str]:
+    lines = [title, "-" * len(title)]
+    for line in (clean(text, SHOWN_CHARS) or "(nothing)").split("\n"):
+        lines += textwrap.wrap(line, columns)
+    return lines

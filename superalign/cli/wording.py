@@ -1,0 +1,72 @@
+"""Figures and texts as a person reads them; plain, so that they are the same in a pipe."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import unicodedata
+from pathlib import Path
+
+from superalign.records import Interval
+
+
+def width() -> int:
+    """Columns to write for: the terminal's, 80 in a pipe, never more than 120."""
+    return max(60, min(120, shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80))
+
+
+def seconds(value: float) -> str:
+    """`8.2 s`, `3 min 20 s`, `2 h 05 min`."""
+    if value < 9.95:
+        return f"{value:.1f} s"
+    whole = round(value)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def size(value: float) -> str:
+    """Bytes as `1.5 GiB`."""
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}"
+        value /= 1024
+    return f"{value:.1f} GiB"
+
+
+def percent(value: float | None) -> str:
+    """`97.5 %`, or a dash for what was not measured."""
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def interval(value: Interval) -> str:
+    """`97.5 % (87.1 - 99.6)`; a rate of nothing is no rate."""
+    return f"{percent(value.rate)} ({100 * value.low:.1f} - {100 * value.high:.1f})" if value.n else "nothing scored"
+
+
+def counts(value: dict[str, int]) -> str:
+    """`44 best_worst, 16 revision`."""
+    return ", ".join(f"{number} {name}" for name, number in value.items())
+
+
+def clean(text: str, limit: int | None = None) -> str:
+    """A model's text for the screen: no control characters (a terminal would obey them), cut at `limit`."""
+    lines = [
+        "".join(" " if unicodedata.category(c) in {"Cc", "Cf", "Co", "Cs"} else c for c in line).rstrip()
+        for line in text.strip().splitlines()
+    ]
+    kept = "\n".join(line for line in lines if line)
+    return kept if limit is None or len(kept) <= limit else kept[: limit - 3].rstrip() + "..."
+
+
+def command(*words: str | Path) -> str:
+    """A command line that works when it is copied, also where the virtual environment is not active."""
+    called = sys.argv[0]
+    found = shutil.which("superalign")
+    if (found and os.path.realpath(found) == os.path.realpath(called)) or Path(called).stem != "superalign":
+        called = "superalign"
+    return shlex.join([called, *map(str, words)])

@@ -1,0 +1,1 @@
+"""Checkpoint -> Evaluation: held-out suites, a judge, rates with intervals."""

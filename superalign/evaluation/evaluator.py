@@ -1,0 +1,154 @@
+"""Checkpoint -> Evaluation: every held-out prompt through the pool and the judge, all of them at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
+
+from superalign.evaluation.metrics import perplexity, suite_result
+from superalign.evaluation.options import EvaluationOptions
+from superalign.evaluation.suites import PlainText, Suite, SuiteItem
+from superalign.protocols import Critic, DropError, InferencePool, Sampling
+from superalign.records import (
+    Attack,
+    Checkpoint,
+    Evaluation,
+    Generation,
+    ItemResult,
+    Message,
+    Messages,
+    Response,
+    Seed,
+    Verdict,
+)
+from superalign.seeding import derive_seed
+
+T = TypeVar("T")
+OnItem = Callable[[ItemResult], Awaitable[None]]
+"""Told of every result as it is there, so that it can be written down."""
+
+
+async def _forget(result: ItemResult) -> None:
+    """The `on_item` of an evaluation that nobody writes down."""
+
+
+class SuiteEvaluator:
+    """Measures checkpoints of one pool on held-out suites.
+
+    Two evaluations ask the same prompts with the same sampling, so that they differ by the model alone.
+    """
+
+    def __init__(
+        self,
+        pool: InferencePool,
+        judge: Critic,
+        judge_name: str,
+        suites: Sequence[Suite],
+        plain_text: PlainText | None = None,
+        options: EvaluationOptions | None = None,
+    ) -> None:
+        self.pool = pool
+        self.judge = judge
+        self.judge_name = judge_name
+        self.suites = tuple(suites)
+        self.plain_text = plain_text
+        self.options = options or EvaluationOptions()
+
+    @property
+    def total(self) -> int:
+        """Items of one evaluation, for a progress bar."""
+        return sum(len(suite.items) for suite in self.suites)
+
+    async def evaluate(
+        self, model: str, checkpoint: Checkpoint, *, done: Iterable[ItemResult] = (), on_item: OnItem = _forget
+    ) -> Evaluation:
+        """Measure what the pool serves under the name `model`.
+
+        done: results that an interrupted evaluation of the same checkpoint wrote down; those items are not asked
+        again, unless their prompt changed since. on_item: awaited for every new result, before the item counts as
+        finished. Perplexity is measured anew. Raises PoolError as the pool does.
+        """
+        known = {(result.suite, result.item, result.prompt): result for result in done}
+
+        async def measure(suite: Suite, item: SuiteItem) -> ItemResult:
+            finished = known.get((suite.name, item.id, as_messages(item)))
+            if finished is None:
+                finished = await self._measure(model, suite, item)
+                await on_item(finished)
+            return finished
+
+        addresses = [(suite, item) for suite in self.suites for item in suite.items]
+        measured, (quality, num_tokens) = await _both(
+            _all(measure(suite, item) for suite, item in addresses), self._perplexity(model)
+        )
+        return Evaluation(
+            checkpoint=checkpoint.id,
+            judge=self.judge_name,
+            suites=tuple(
+                suite_result(suite.name, suite.kind, [result for result in measured if result.suite == suite.name])
+                for suite in self.suites
+            ),
+            perplexity=quality,
+            perplexity_tokens=num_tokens,
+        )
+
+    async def _measure(self, model: str, suite: Suite, item: SuiteItem) -> ItemResult:
+        options, prompt = self.options, as_messages(item)
+        sampling = Sampling(
+            temperature=options.temperature,
+            max_tokens=options.max_tokens,
+            seed=derive_seed(options.seed, "evaluation", suite.name, item.id),
+        )
+        [reply] = await self.pool.generate(model, prompt, sampling)
+        try:
+            verdict = (await self.judge.critique(as_response(suite, item, reply))).verdict
+        except DropError as error:
+            verdict = Verdict(
+                critic=self.judge_name, request_harmful=None, refusal=None, harm=None, score=None, rationale=str(error)
+            )
+        return ItemResult(suite=suite.name, item=item.id, prompt=prompt, reply=reply, verdict=verdict)
+
+    async def _perplexity(self, model: str) -> tuple[float | None, int]:
+        if self.plain_text is None:
+            return None, 0
+        scores = await _all(self.pool.score(model, (), passage.text) for passage in self.plain_text.passages)
+        return perplexity(score.token_logprobs for score in scores)
+
+
+def as_messages(item: SuiteItem) -> Messages:
+    """The conversation that asks a held-out prompt."""
+    return (Message(role="user", content=item.prompt),)
+
+
+def as_response(suite: Suite, item: SuiteItem, reply: Generation) -> Response:
+    """A held-out reply in the form that a critic judges; the strategy's hash is that of the suite's file."""
+    seed = Seed(
+        id=f"{suite.name}/{item.id}",
+        goal=item.prompt,
+        intent="harmful" if suite.kind == "harmful" else "benign",
+        hazard=None if suite.kind == "ordinary" else item.hazard,
+        parent=suite.name if suite.kind == "lookalike" else None,  # makes `seed.kind` a look-alike without a hazard
+        tags=("held_out",),
+    )
+    attack = Attack(
+        id=f"evaluation/{seed.id}", seed=seed, strategy="held_out", strategy_sha256=suite.sha256,
+        messages=as_messages(item),
+    )  # fmt: skip
+    return Response(attack=attack, index=0, generation=reply)
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Everything at once, in order; at the first error the rest is cancelled and that error raised."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _both(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, Any]) -> tuple[T, Any]:
+    one, two = await _all([first, second])
+    return one, two

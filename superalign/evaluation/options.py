@@ -1,0 +1,53 @@
+"""What a recipe says about evaluation."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from superalign.records import Kind, Rate
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class SuiteSource(BaseModel):
+    """A file of held-out prompts that others wrote (HarmBench, XSTest, ...): JSONL, CSV, txt or YAML."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str
+    """The file; a relative path starts at the recipe's folder."""
+    name: str | None = None
+    """The suite's name in every table; None: the file's own."""
+    kind: Kind | None = None
+    """What its prompts are; None: from its `intent` and `hazard` columns, an error where it has none."""
+    where: dict[str, str] = Field(default_factory=dict)
+    """Rows to keep, column -> value; a value that begins with `!` keeps the rows without it: {label: "!unsafe"}."""
+    limit: Count | None = None
+    """At most so many prompts, a fixed random sample; None: the recipe's `limit`."""
+    max_chars: Count | None = None
+    """Leaves out prompts of this length or longer, before the sample is drawn."""
+
+
+class EvaluationOptions(BaseModel):
+    """Held-out suites and how the learner answers them; the judge is configured as a critic."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    suites: tuple[str | SuiteSource, ...] = ()
+    """Suite files, names of built-in suites, or sources with a filter."""
+    plain_text: str | None = None
+    """File or built-in name of passages for perplexity; None: capability is not measured."""
+    max_tokens: Count = 32
+    """Tokens of a reply; a refusal shows itself in the first few."""
+    temperature: Annotated[float, Field(ge=0.0)] = 0.0
+    """0: greedy, so that two evaluations differ by the model alone."""
+    seed: int = 0
+    """Start of the per-item seeds; matters above temperature 0 only."""
+    limit: Count | None = None
+    """At most so many prompts of each suite, a fixed random sample; None: all of them."""
+    near_duplicate: Rate = 0.6
+    """A held-out prompt whose word 3-grams resemble those of a training text this much (Jaccard) is an overlap."""
+    containment: Rate = 0.8
+    """... as is one that holds this share of a training text's 3-grams, or the other way round."""

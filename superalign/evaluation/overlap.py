@@ -1,0 +1,117 @@
+"""Whether held-out prompts stand in the training texts too, word for word or nearly."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from superalign.errors import PromptFileError
+from superalign.evaluation.suites import Suite
+from superalign.records import Rate, Record
+
+_STEMS = """
+a an are be best can could do does explain for give how i in is it me my of on please show s some
+tell that the there they this to way what whats which would you your
+"""
+STEMS = frozenset(_STEMS.split())
+"""Words that turn a goal ("kill a zombie process") into a question without changing what is asked."""
+SHINGLE = 3
+MIN_SHINGLES = 4
+"""Below this many, a text that holds another says little: "write a short story" stands in many prompts."""
+
+Words = tuple[str, ...]
+
+
+class KnownText(Record):
+    """A text that the loop trains on or that tunes its critic: a seed, an expert's prompt, a labelled example."""
+
+    id: str
+    file: str
+    text: str
+
+
+class Overlap(Record):
+    """A held-out prompt and the training text it repeats."""
+
+    known: KnownText
+    suite: str
+    item: str
+    file: str
+    line: int
+    likeness: Rate
+    """1: the same words but for case, punctuation and question stems."""
+
+
+def check_overlap(
+    known: Sequence[KnownText], suites: Sequence[Suite], *, near_duplicate: float = 0.6, containment: float = 0.8
+) -> None:
+    """Raises PromptFileError that names both ids and files of every overlap (the first ten in full)."""
+    found = find_overlaps(known, suites, near_duplicate=near_duplicate, containment=containment)
+    if not found:
+        return
+    lines = [
+        f"{o.file}:{o.line}: {o.suite}/{o.item} repeats {o.known.id} of {o.known.file} (likeness {o.likeness:.2f})"
+        for o in found[:10]
+    ]
+    more = f"\n... and {len(found) - 10} more" if len(found) > 10 else ""
+    cure = "a held-out prompt must be new to the learner and its critic: remove one of the two"
+    raise PromptFileError("\n".join(lines) + more, cure)
+
+
+def find_overlaps(
+    known: Sequence[KnownText], suites: Sequence[Suite], *, near_duplicate: float = 0.6, containment: float = 0.8
+) -> list[Overlap]:
+    """For each held-out prompt the training text most like it, where that is too like.
+
+    Resemblance (Jaccard) and containment of word 3-grams after Broder 1997, "On the resemblance and containment of
+    documents"; and equality of the words that are left without question stems.
+    """
+    core: dict[Words, int] = {}
+    holders: defaultdict[Words, list[int]] = defaultdict(list)
+    sizes: list[int] = []
+    for index, text in enumerate(known):
+        words = _words(text.text)
+        core.setdefault(_core(words), index)
+        shingles = _shingles(words)
+        sizes.append(len(shingles))
+        for shingle in shingles:
+            holders[shingle].append(index)
+    found: list[Overlap] = []
+    for suite in suites:
+        for item in suite.items:
+            words = _words(item.prompt)
+            shingles = _shingles(words)
+            best, likeness = core.get(_core(words)), 1.0
+            if best is None:
+                shared = Counter(index for shingle in shingles for index in holders.get(shingle, ()))
+                likeness = 0.0
+                for index, count in shared.items():
+                    smaller, union = min(sizes[index], len(shingles)), sizes[index] + len(shingles) - count
+                    inside = count / smaller if smaller >= MIN_SHINGLES else 0.0
+                    if (count / union >= near_duplicate or inside >= containment) and count / union > likeness:
+                        best, likeness = index, count / union
+            if best is not None:
+                found.append(
+                    Overlap(
+                        known=known[best],
+                        suite=suite.name,
+                        item=item.id,
+                        file=suite.file,
+                        line=item.line,
+                        likeness=likeness,
+                    )
+                )
+    return found
+
+
+def _words(text: str) -> Words:
+    return tuple(re.findall(r"[^\W_]+", text.lower().replace("'", "").replace("\u2019", "")))
+
+
+def _core(words: Words) -> Words:
+    return tuple(word for word in words if word not in STEMS) or words
+
+
+def _shingles(words: Words) -> frozenset[Words]:
+    return frozenset(words[i : i + SHINGLE] for i in range(max(1, len(words) - SHINGLE + 1)))

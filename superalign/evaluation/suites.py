@@ -1,0 +1,243 @@
+"""Held-out suites: files of prompts -> Suite, files of passages -> PlainText."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from superalign.errors import PromptFileError
+from superalign.evaluation.options import EvaluationOptions, SuiteSource
+from superalign.evaluation.reading import Row, Table, read_table
+from superalign.prompts import Faults, nearest, prompt_path, read_text
+from superalign.records import Hazard, Intent, Kind, Record
+
+PROMPT_COLUMNS = ("prompt", "goal", "instruction", "text", "behavior")
+SAMPLE_SEED = 7
+"""Of the fixed sample that `limit` draws: the same prompts whichever model is measured."""
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class SuiteItem(Record):
+    """One held-out prompt."""
+
+    id: str
+    prompt: str
+    hazard: Hazard | None = None
+    line: int
+    """Where it stands in the suite's file."""
+
+
+class Suite(Record):
+    """Held-out prompts of one kind."""
+
+    name: str
+    kind: Kind
+    file: str
+    sha256: str
+    """Of the file's bytes."""
+    items: tuple[SuiteItem, ...]
+    duplicates: tuple[str, ...] = ()
+    """Ids whose prompt stands earlier in the file too; kept, so that rates match others' on it. An error in YAML."""
+
+
+class Passage(Record):
+    """One piece of plain text."""
+
+    id: str
+    text: str
+
+
+class PlainText(Record):
+    """Passages for perplexity."""
+
+    name: str
+    file: str
+    sha256: str
+    passages: tuple[Passage, ...]
+
+
+class _PromptRow(BaseModel):
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+    id: Text
+    prompt: Text
+    intent: Intent
+    hazard: Hazard | None = None
+
+
+class _PassageRow(BaseModel):
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+    id: Text
+    text: Text
+
+
+def parse_source(spec: str, *, kind: Kind | None = None, where: Iterable[str] = ()) -> SuiteSource:
+    """`FILE` or `NAME=FILE[:n]`, and filters like `kind==standard` or `label!=unsafe`, as a command line gives them."""
+    found = re.fullmatch(r"(?:([^=/\\]+)=)?([^=].*?)(?::([1-9]\d*))?", spec)
+    if not found or found[2].endswith((":0", "=")):
+        raise PromptFileError(f"{spec}: not a suite", "write NAME=FILE or NAME=FILE:n, with n of at least 1")
+    filters: dict[str, str] = {}
+    for text in where:
+        parts = re.fullmatch(r"\s*([^=!\s]+)\s*(==?|!=)\s*[\"']?(.*?)[\"']?\s*", text)
+        if not parts:
+            raise PromptFileError(f"{text}: not a filter", "write column==value or column!=value")
+        filters[parts[1]] = ("!" if parts[2] == "!=" else "") + parts[3]
+    limit = int(found[3]) if found[3] else None
+    return SuiteSource(file=found[2], name=found[1], kind=kind, where=filters, limit=limit)
+
+
+def load_suites(options: EvaluationOptions, beside: Path | None = None) -> tuple[list[Suite], PlainText | None]:
+    """Everything a recipe's evaluation names; `beside` is the recipe's folder.
+
+    Raises PromptFileError with file and line.
+    """
+    suites: list[Suite] = []
+    for entry in options.suites:
+        source = SuiteSource(file=entry) if isinstance(entry, str) else entry
+        suite = load_suite(source, locate(source.file, beside), limit=options.limit)
+        twin = next((other for other in suites if other.name == suite.name), None)
+        if twin:
+            cure = "give one of them another `name`"
+            raise PromptFileError(f"{suite.file}: suite {suite.name} has the name of {twin.file}", cure)
+        suites.append(suite)
+    plain = load_plain_text(locate(options.plain_text, beside)) if options.plain_text else None
+    return suites, plain
+
+
+def locate(spec: str, beside: Path | None = None) -> Path:
+    """A file by its path, or the suite `suites/SPEC.yaml` of the prompt folders; raises PromptFileError if neither."""
+    for name in (Path(spec).expanduser(), Path("suites", f"{spec}.yaml")):
+        try:
+            path = prompt_path(name, beside)
+        except PromptFileError:
+            continue
+        if path.is_file():
+            return path
+    try:
+        built_in = [file.stem for file in sorted(prompt_path("suites", beside).glob("*.yaml"))]
+    except PromptFileError:
+        built_in = []
+    raise PromptFileError(f"{spec}: no such suite", nearest(spec, built_in) if built_in else "name an existing file")
+
+
+def load_suite(source: SuiteSource, path: Path, *, limit: int | None = None) -> Suite:
+    """One suite; raises PromptFileError with every faulty line of its file."""
+    table, faults = read_table(path), Faults()
+    rows = _filtered(table, source, path)
+    read = [_own_item(r, path, faults) if table.strict else _foreign_item(r, source, path, faults) for r in rows]
+    pairs = [pair for pair in read if pair]
+    kind: Kind = source.kind or (pairs[0][1] if pairs else "ordinary")
+    ids: dict[str, int] = {}
+    prompts: dict[str, SuiteItem] = {}
+    duplicates: list[str] = []
+    for item, own_kind in pairs:
+        if not source.kind and own_kind != kind:
+            what = f"{own_kind}, but line {pairs[0][0].line} is {kind}"
+            faults.add(path, item.line, what, "split the file, or filter it with `where`")
+        if item.id in ids:
+            faults.add(path, item.line, f"id {item.id} stands on line {ids[item.id]} already")
+        twin = prompts.setdefault(" ".join(item.prompt.lower().split()), item)
+        if twin is not item and table.strict:
+            faults.add(path, item.line, f"{item.id} repeats the prompt of {twin.id} on line {twin.line}")
+        elif twin is not item:
+            duplicates.append(item.id)
+        ids.setdefault(item.id, item.line)
+    faults.raise_if_any()
+    items = [item for item, _ in pairs if not source.max_chars or len(item.prompt) < source.max_chars]
+    if not items:
+        raise PromptFileError(f"{path}: no prompt left", "loosen `where` or `max_chars`, or name another file")
+    wanted = source.limit or limit
+    if wanted and wanted < len(items):
+        random.Random(SAMPLE_SEED).shuffle(items)
+        items = items[:wanted]
+    return Suite(
+        name=source.name or table.name,
+        kind=kind,
+        file=str(path),
+        sha256=_sha256(path),
+        items=tuple(items),
+        duplicates=tuple(duplicates),
+    )
+
+
+def load_plain_text(path: Path) -> PlainText:
+    """Passages for perplexity: `items: [{id, text}]` in YAML, a `text` column, or paragraphs of a txt file."""
+    name, passages = path.stem, []
+    if path.suffix.lower() == ".txt":
+        paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", read_text(path)) if part.strip()]
+        passages = [Passage(id=f"{name}-{i}", text=text) for i, text in enumerate(paragraphs, 1)]
+    else:
+        table, faults = read_table(path), Faults()
+        name = table.name
+        for row in table.rows:
+            values = row.values if table.strict else {"id": f"line-{row.line}", "text": row.values.get("text")}
+            if parsed := _validated(_PassageRow, values, path, row.line, faults):
+                passages.append(Passage(id=parsed.id, text=parsed.text))
+        faults.raise_if_any()
+    if not passages:
+        raise PromptFileError(f"{path}: no passage", "write at least one paragraph of plain text")
+    return PlainText(name=name, file=str(path), sha256=_sha256(path), passages=tuple(passages))
+
+
+def _filtered(table: Table, source: SuiteSource, path: Path) -> list[Row]:
+    """The rows that `where` keeps; a column that no row has is a mistake, not an empty suite."""
+    columns = {column for row in table.rows for column in row.values}
+    for column in source.where:
+        if column not in columns:
+            raise PromptFileError(f"{path}: no column {column}", nearest(column, columns))
+    return [row for row in table.rows if all(_keeps(row, *condition) for condition in source.where.items())]
+
+
+def _keeps(row: Row, column: str, value: str) -> bool:
+    found = str(row.values.get(column, ""))
+    return found != value[1:] if value.startswith("!") else found == value
+
+
+def _own_item(row: Row, path: Path, faults: Faults) -> tuple[SuiteItem, Kind] | None:
+    parsed = _validated(_PromptRow, row.values, path, row.line, faults)
+    if not parsed:
+        return None
+    item = SuiteItem(id=parsed.id, prompt=parsed.prompt, hazard=parsed.hazard, line=row.line)
+    return item, _kind(parsed.intent, parsed.hazard)
+
+
+def _foreign_item(row: Row, source: SuiteSource, path: Path, faults: Faults) -> tuple[SuiteItem, Kind] | None:
+    values = {key.lower(): value for key, value in row.values.items()}
+    column = next((column for column in PROMPT_COLUMNS if column in values), None)
+    prompt, intent = values.get(column) if column else None, values.get("intent")
+    if not isinstance(prompt, str) or not prompt.strip():
+        what = f"{column} is not text" if column else f"no column of {', '.join(PROMPT_COLUMNS)}"
+        faults.add(path, row.line, what)
+        return None
+    hazard: Hazard | None = next((h for h in get_args(Hazard) if h == values.get("hazard")), None)
+    if not source.kind and intent not in ("harmful", "benign"):
+        faults.add(path, row.line, "no intent", "say kind=harmful, kind=lookalike or kind=ordinary")
+        return None
+    kind = source.kind or _kind("harmful" if intent == "harmful" else "benign", hazard)
+    name = values.get("id") or values.get("behaviorid") or f"line-{row.line}"
+    return SuiteItem(id=str(name), prompt=prompt, hazard=hazard, line=row.line), kind
+
+
+def _kind(intent: Intent, hazard: Hazard | None) -> Kind:
+    if intent == "harmful":
+        return "harmful"
+    return "lookalike" if hazard else "ordinary"
+
+
+def _validated(model: type[_Model], values: object, path: Path, line: int, faults: Faults) -> _Model | None:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        faults.add_invalid(path, error, lambda _: line)
+        return None
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

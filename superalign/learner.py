@@ -1,0 +1,82 @@
+"""The learner as the pool serves it: answers to an attack, and a second try that has read the critique."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from superalign.prompts import PromptTemplate
+from superalign.protocols import DropError, InferencePool, Sampling
+from superalign.records import Attack, Critique, Message, Messages, Response, Revision
+from superalign.seeding import derive_seed
+
+REVISE_SLOTS = ("critique", "harmful")
+
+
+class LearnerOptions(BaseModel):
+    """How the learner is asked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(default=0.9, ge=0)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    max_tokens: int = Field(default=160, gt=0)
+    """Of an answer and of a revision; longer ones are cut and trained without an end token."""
+    revise_temperature: float = Field(default=0.7, ge=0)
+    revise_prompt: str = "learner/revise.md"
+    """Relative to the recipe, then to what superalign ships."""
+    system: str | None = None
+    """A system message before every conversation that has none."""
+
+
+class PoolLearner:
+    """The learner of one round: `model` is the name under which the pool serves its checkpoint."""
+
+    def __init__(
+        self, pool: InferencePool, model: str, options: LearnerOptions, revise_prompt: PromptTemplate, *, run_seed: int
+    ) -> None:
+        self.pool, self.model, self.options, self.run_seed = pool, model, options, run_seed
+        self.revise_prompt = revise_prompt
+
+    async def respond(self, attack: Attack, n: int) -> list[Response]:
+        """n sampled answers in one request, so that the engine reads the prompt once."""
+        generations = await self.pool.generate(
+            self.model, self.conversation(attack), self._sampling(self.options.temperature, n, attack.id, "learner")
+        )
+        return [Response(attack=attack, index=index, generation=g) for index, g in enumerate(generations)]
+
+    async def revise(self, critique: Critique) -> Revision:
+        """The learner reads what the critic said and answers again; raises DropError when it says nothing."""
+        response, verdict = critique.response, critique.verdict
+        said = verdict.rationale or f"The answer scored {verdict.score}."
+        harmful = (
+            response.attack.seed.intent == "harmful"
+            if verdict.request_harmful is None
+            else verdict.request_harmful >= 0.5
+        )
+        messages: Sequence[Message] = (
+            *self.conversation(response.attack),
+            Message(role="assistant", content=response.generation.text),
+            *self.revise_prompt.messages(critique=said, harmful=harmful),
+        )
+        sampling = self._sampling(self.options.revise_temperature, 1, response.attack.id, "reviser", response.index)
+        [generation] = await self.pool.generate(self.model, tuple(messages), sampling)
+        if not generation.text.strip():
+            raise DropError("the revision is empty")
+        return Revision(critique=critique, generation=generation)
+
+    def conversation(self, attack: Attack) -> Messages:
+        """The attack's turns, the learner's system message in front."""
+        if self.options.system is None or attack.messages[0].role == "system":
+            return attack.messages
+        return (Message(role="system", content=self.options.system), *attack.messages)
+
+    def _sampling(self, temperature: float, n: int, *address: str | int) -> Sampling:
+        return Sampling(
+            n=n,
+            temperature=temperature,
+            top_p=self.options.top_p if temperature else 1.0,
+            max_tokens=self.options.max_tokens,
+            seed=derive_seed(self.run_seed, *address),
+        )

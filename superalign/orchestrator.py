@@ -1,0 +1,188 @@
+"""The loop, from top to bottom: play a round, learn from it, measure, decide, seal; then the next.
+
+Every step first looks at what the run folder already holds, so a run that was killed goes on where it stood: a
+finished exchange is never played again, a finished evaluation item never asked again, a trained adapter never
+trained again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from superalign.errors import TrainingError
+from superalign.pairing import PairingOptions, compile_round, repeat_experts
+from superalign.promotion import GateOptions, decide
+from superalign.protocols import Evaluator, InferencePool, Observer, Trainer
+from superalign.records import (
+    Checkpoint, Demonstration, Dropped, Evaluation, Exchange, ItemResult, PreferencePair, Promotion, Seed,
+)  # fmt: skip
+from superalign.store.events import Events
+from superalign.store.files import write_json
+from superalign.store.journal import Journal, read_records, rewrite_sorted, write_records
+from superalign.store.layout import RoundFolder, read_record
+from superalign.store.run_folder import RunFolder
+from superalign.walk import Cast, attack_id, play
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does, with everything concrete already built."""
+
+    rounds: int
+    walks: Callable[[int], Sequence[tuple[Seed, int]]]
+    """round -> the (seed, index) walks it plays; index counts a seed's walks within the round."""
+    cast: Callable[[int, str], Cast]
+    """(round, name of the served learner) -> who acts in that round."""
+    experts: Sequence[Demonstration]
+    base: Checkpoint
+    pool: InferencePool
+    """The learner's engine."""
+    trainer: Callable[[int], Trainer]
+    """round -> its trainer; rounds may train by different methods."""
+    evaluator: Evaluator
+    pairing: PairingOptions
+    gate: GateOptions
+    max_walks: int = 256
+    """How many walks are under way at once; bounds memory, not throughput."""
+
+
+class Loop:
+    """One run of a plan in a run folder."""
+
+    def __init__(self, plan: Plan, folder: RunFolder, observer: Observer) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.observer = observer
+        self.events = Events(folder.events)
+        self._round = 0
+        self._served: tuple[str, str] | None = None
+
+    async def run(self) -> Checkpoint:
+        """Play every round that is not sealed yet; returns the promoted checkpoint."""
+        try:
+            if self.folder.next_round == 0:
+                await self._measure_base()
+            for number in range(self.folder.next_round, self.plan.rounds + 1):
+                await self._play_round(number)
+            return self.folder.current()
+        finally:
+            self.events.close()
+
+    async def _measure_base(self) -> None:
+        self._round = 0
+        await self._evaluate(self.folder.round(0), self.plan.base)
+        self.folder.finish_round(0, candidate=self.plan.base)
+        self.observer.round_done(0)
+
+    async def _play_round(self, number: int) -> None:
+        self._round = number
+        room, incumbent = self.folder.round(number), self.folder.incumbent(number)
+        if not room.pairs.exists():
+            await self._attack(room, incumbent)
+            self._compile(room)
+        try:
+            candidate = await self._train(room, incumbent)
+        except TrainingError as error:
+            candidate, promotion = None, _no_candidate(number, incumbent, error)
+            self.observer.notice(f"round {number}: {promotion.reason}")
+        else:
+            promotion = decide(await self._evaluate(room, candidate), self._evaluation_of(incumbent), self.plan.gate)
+        promotion = self.folder.finish_round(number, promotion, candidate) or promotion
+        self.events.append("promotion", round=number, promoted=promotion.promoted, reason=promotion.reason)
+        self.observer.round_done(number)
+
+    async def _attack(self, room: RoundFolder, incumbent: Checkpoint) -> None:
+        """Walks from every seed that has no exchange yet, at most `max_walks` at a time."""
+        cast = self.plan.cast(room.number, await self._serve(incumbent))
+        with Journal(room.exchanges, Exchange) as exchanges, Journal(room.dropped, Dropped) as dropped:
+            finished = {exchange.id for exchange in exchanges}
+            finished |= {loss.record_id for loss in dropped if loss.stage == "attack"}
+            walks = self.plan.walks(room.number)
+            waiting = iter([walk for walk in walks if attack_id(room.number, *walk) not in finished])
+
+            async def worker() -> None:
+                for seed, index in waiting:
+                    exchange, losses = await play(cast, room.number, seed, index)
+                    for loss in losses:
+                        dropped.append(loss)
+                    if exchange is not None:
+                        exchanges.append(exchange)
+                    self.observer.advance()
+
+            with self._phase("attack", len(walks), len(finished)):
+                async with asyncio.TaskGroup() as workers:
+                    for _ in range(min(self.plan.max_walks, len(walks) - len(finished))):
+                        workers.create_task(worker())
+
+    def _compile(self, room: RoundFolder) -> None:
+        """Exchanges to training examples; `pairs.jsonl` is written last and means that both files are whole."""
+        rewrite_sorted(room.exchanges)  # the examples must not depend on who finished first
+        demonstrations, pairs = repeat_experts(self.plan.experts, self.plan.pairing), []
+        with self._phase("pair", None), Journal(room.dropped, Dropped) as dropped:
+            for example in compile_round(read_records(room.exchanges, Exchange), self.plan.pairing):
+                if isinstance(example, Demonstration):
+                    demonstrations.append(example)
+                elif isinstance(example, PreferencePair):
+                    pairs.append(example)
+                else:
+                    dropped.append(example)
+        write_records(room.demonstrations, demonstrations)
+        write_records(room.pairs, pairs)
+
+    async def _train(self, room: RoundFolder, incumbent: Checkpoint) -> Checkpoint:
+        if room.checkpoint_json.exists():
+            return self.folder.checkpoint(room.number)
+        demonstrations = list(read_records(room.demonstrations, Demonstration))
+        pairs = list(read_records(room.pairs, PreferencePair))
+        with self._phase("train", None):
+            async with self.plan.pool.paused():
+                parent = self.folder.located(incumbent)
+                trained = await self.plan.trainer(room.number).train(demonstrations, pairs, parent, room.number)
+        return self.folder.write_candidate(room.number, trained)
+
+    async def _evaluate(self, room: RoundFolder, checkpoint: Checkpoint) -> Evaluation:
+        if room.evaluation_json.exists():
+            return read_record(room.evaluation_json, Evaluation)
+        name = await self._serve(checkpoint)
+        with Journal(room.evaluation_items, ItemResult) as items:
+            done = list(items)
+
+            async def note(item: ItemResult) -> None:
+                items.append(item)
+                self.observer.advance()
+
+            with self._phase("evaluate", self.plan.evaluator.total, len(done)):
+                evaluation = await self.plan.evaluator.evaluate(name, checkpoint, done=done, on_item=note)
+        write_json(room.evaluation_json, evaluation)
+        return evaluation
+
+    async def _serve(self, checkpoint: Checkpoint) -> str:
+        if self._served is None or self._served[0] != checkpoint.id:
+            with self._phase("serve", None):
+                name = await self.plan.pool.serve(self.folder.located(checkpoint))
+            self._served = (checkpoint.id, name)
+        return self._served[1]
+
+    def _evaluation_of(self, checkpoint: Checkpoint) -> Evaluation:
+        number = 0 if checkpoint.adapter is None else int(checkpoint.id.rpartition("-")[2])
+        return read_record(self.folder.round(number).evaluation_json, Evaluation)
+
+    @contextmanager
+    def _phase(self, name: str, total: int | None, done: int = 0) -> Iterator[None]:
+        """Tell the observer, and note seconds and tokens in `events.jsonl`."""
+        started, tokens = time.monotonic(), self.plan.pool.stats().generated_tokens
+        self.observer.phase(self._round, name, total, done)
+        yield
+        seconds = round(time.monotonic() - started, 3)
+        tokens = self.plan.pool.stats().generated_tokens - tokens
+        self.events.append("phase", round=self._round, name=name, seconds=seconds, tokens=tokens, units=total)
+        self.observer.phase_done(seconds, tokens)
+
+
+def _no_candidate(number: int, incumbent: Checkpoint, error: TrainingError) -> Promotion:
+    reason = f"training gave no candidate, {incumbent.id} stays: {error}"
+    return Promotion(candidate=f"round-{number:03d}", incumbent=incumbent.id, promoted=False, reason=reason)

@@ -1,0 +1,234 @@
+"""YAML -> Recipe: everything a run depends on, checked before anything heavy starts.
+
+All faults are reported at once, each as `file:line: field: what; cure`. The options of a room live in that room.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from superalign.attacker.options import AttackerOptions
+from superalign.critic.options import CriticOptions
+from superalign.errors import RecipeError
+from superalign.evaluation.options import EvaluationOptions
+from superalign.learner import LearnerOptions
+from superalign.pairing import PairingOptions
+from superalign.pool.options import PoolOptions
+from superalign.promotion import GateOptions
+from superalign.prompts import Loc, Located, load_yaml_with_lines, nearest, prompt_path
+from superalign.training.options import TrainingOptions
+
+
+class RoleModel(BaseModel):
+    """A model of its own for a role."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str | None = None
+    """Its base: a known name, a folder or a hub id; None: the learner's base, in the same engine."""
+    adapter: str | None = None
+    """Folder of a LoRA adapter on that base."""
+
+
+class Roles(BaseModel):
+    """Which model plays which role besides the learner; by default the learner's base, without its adapter."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    attacker: RoleModel = RoleModel()
+    critic: RoleModel = RoleModel()
+    judge: RoleModel = RoleModel()
+
+
+class Recipe(BaseModel):
+    """A run, as a person writes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """Also the run folder's name, unless `--out` gives another."""
+    seed: int = 0
+    """Every random choice of the run derives from it."""
+    rounds: Annotated[int, Field(ge=1)] = 3
+    """Rounds of attack, critique, training and gate."""
+    model: str
+    """The learner's base: a known name (`superalign models list`), a local folder or a hub id."""
+    pool: PoolOptions
+    """The engine; a role with a model of its own gets another engine of the same options."""
+    roles: Roles = Roles()
+    embedder: str = "minilm"
+    """Sentence embedder of the probe critic: a known name, a folder or a hub id."""
+    experts: str | None = None
+    """A few dozen hand-written demonstrations."""
+    constitution: str = "constitution.yaml"
+    """The principles the critic judges by."""
+    attacker: AttackerOptions = AttackerOptions()
+    learner: LearnerOptions = LearnerOptions()
+    critic: CriticOptions
+    """Who judges what is trained on."""
+    judge: CriticOptions
+    """Who judges held-out replies; not the critic, so that training on the critic's taste does not pay."""
+    allow_same_judge: bool = False
+    """Let the critic judge its own effect; figures are then no evidence."""
+    pairing: PairingOptions = PairingOptions()
+    training: tuple[TrainingOptions, ...] = (TrainingOptions(),)
+    """One for all rounds, or a list: the first round takes the first, later ones the next, the last one repeats."""
+    evaluation: EvaluationOptions
+    gate: GateOptions = GateOptions()
+    max_walks: Annotated[int, Field(ge=1)] = 256
+    """How many exchanges are under way at once."""
+
+    @field_validator("training", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return value if isinstance(value, list | tuple) else (value,)
+
+    @model_validator(mode="after")
+    def _judge_is_another(self) -> Recipe:
+        if self.judge == self.critic and not self.allow_same_judge:
+            raise ValueError("judge is the critic itself; name another judge, or set allow_same_judge: true")
+        return self
+
+    def training_of(self, round: int) -> TrainingOptions:
+        """The training options of a round, counted from 1."""
+        return self.training[min(round, len(self.training)) - 1]
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, str]:
+    """The recipe of a file with `--set` overrides applied, and its text as it then stands.
+
+    Raises RecipeError with every fault, a line each.
+    """
+    document = load_yaml_with_lines(path)
+    if not isinstance(document.data, dict):
+        raise RecipeError(f"{path}:1: a recipe is a mapping", "start from `superalign init DIR`")
+    data = copy.deepcopy(document.data)
+    from_command_line = {_override(data, override): override for override in overrides}
+    try:
+        recipe = Recipe.model_validate(data)
+    except ValidationError as error:
+        lines = sorted(set(_faults(error, document, data, from_command_line)))
+        raise RecipeError("\n".join(text for _, text in lines)) from None
+    _check_files(recipe, document)
+    return recipe, yaml.safe_dump(data, sort_keys=False, allow_unicode=True) if overrides else path.read_text("utf-8")
+
+
+def files_of(recipe: Recipe) -> Iterator[tuple[Loc, str]]:
+    """Every file a recipe names, with the place where it does."""
+    for index, file in enumerate(recipe.attacker.seeds):
+        yield ("attacker", "seeds", index), file.path
+    if recipe.experts:
+        yield ("experts",), recipe.experts
+    yield ("constitution",), recipe.constitution
+
+
+def _check_files(recipe: Recipe, document: Located) -> None:
+    faults = []
+    for loc, name in files_of(recipe):
+        try:
+            prompt_path(name, document.path.parent)
+        except Exception as error:
+            faults.append(f"{document.path}:{document.line(loc)}: {_dotted(loc)}: {error}")
+    if faults:
+        raise RecipeError("\n".join(faults))
+
+
+def _override(data: dict[str, Any], override: str) -> Loc:
+    """Apply `a.b=value` (a YAML value); returns its place."""
+    name, equals, text = override.partition("=")
+    keys = tuple(name.strip().split("."))
+    if not equals or not all(keys):
+        raise RecipeError(f"--set {override}: not of the form a.b=value", "for example --set training.seed=3")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {override}: the value is not YAML ({error})", "quote it") from error
+    inner: Any = data
+    for key in keys[:-1]:
+        if isinstance(inner, list) and key.isdigit() and int(key) < len(inner):
+            inner = inner[int(key)]
+            continue
+        if not isinstance(inner, dict):
+            raise RecipeError(f"--set {override}: {key} is inside a plain value", "name a field of the recipe")
+        if not isinstance(inner.get(key), dict | list):
+            inner[key] = {}
+        inner = inner[key]
+    if isinstance(inner, list):
+        if not keys[-1].isdigit() or int(keys[-1]) >= len(inner):
+            raise RecipeError(f"--set {override}: {keys[-1]} is no place in a list of {len(inner)}", "count from 0")
+        inner[int(keys[-1])] = value
+    else:
+        inner[keys[-1]] = value
+    return keys
+
+
+def _faults(
+    error: ValidationError, document: Located, data: Any, from_command_line: dict[Loc, str]
+) -> Iterator[tuple[int, str]]:
+    for item in error.errors():
+        loc, siblings = _in_document(item["loc"], data)
+        what = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            known = _known_keys(item["loc"][:-1])
+            what = f"unknown key; {nearest(str(loc[-1]), known)}" if known else "unknown key"
+        elif item["type"] == "missing":
+            what = "is missing" + (f"; given here: {', '.join(siblings)}" if siblings else "")
+        elif "input" in item and not isinstance(item["input"], dict | list):
+            what += f", not {item['input']!r}"
+        given = next((text for keys, text in from_command_line.items() if keys == tuple(map(str, loc))), None)
+        line = document.line(loc)
+        place = f"--set {given}" if given else f"{document.path}:{line}"
+        yield line, f"{place}: {_dotted(loc) or 'recipe'}: {what}"
+
+
+def _in_document(loc: Loc, data: Any) -> tuple[Loc, list[str]]:
+    """pydantic's location without the tags of unions, and the keys beside its last part."""
+    kept: list[str | int] = []
+    inner = data
+    for index, part in enumerate(loc):
+        there = (isinstance(inner, dict) and part in inner) or (
+            isinstance(inner, list) and isinstance(part, int) and part < len(inner)
+        )
+        if there:
+            kept.append(part)
+            inner = inner[part]
+        elif index == len(loc) - 1 and isinstance(inner, dict):
+            kept.append(part)
+    return tuple(kept), [str(key) for key in inner] if isinstance(inner, dict) else []
+
+
+def _known_keys(loc: Loc) -> set[str]:
+    """The fields of the model at pydantic's location, tags of unions included."""
+    models: list[type[BaseModel]] = [Recipe]
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        inner: list[type[BaseModel]] = []
+        for model in models:
+            if part in model.model_fields:
+                inner += _models_in(model.model_fields[str(part)].annotation)
+            elif _tag(model) == part:
+                inner.append(model)
+        models = inner or models
+    return {name for model in models for name in model.model_fields}
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in getattr(annotation, "__args__", ()) for model in _models_in(inner)]
+
+
+def _tag(model: type[BaseModel]) -> Any:
+    field = model.model_fields.get("type")
+    return field.default if field else None
+
+
+def _dotted(loc: Loc) -> str:
+    return ".".join(map(str, loc))

@@ -1,0 +1,1 @@
+"""What lasts: the run folder, its append-only journals and the hash chain over them. Knows no torch."""

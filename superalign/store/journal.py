@@ -1,0 +1,215 @@
+"""Append-only JSONL of records: what was appended survives a kill, and a torn last line costs only itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from superalign.errors import RunFolderError
+from superalign.store.files import disk_error, encode_json, open_append, sync_folder, write_atomic
+
+T = TypeVar("T", bound=BaseModel)
+_BLOCK = 1 << 20
+
+
+class Journal(Generic[T]):
+    """One JSONL file of one kind of record, open for appending; iterating reads it from disk, line by line.
+
+    Each line is handed to the system at once, so a killed process loses nothing it appended; it is synced to the disk
+    in batches, so a power cut loses at most `sync_records` records or those of the last `sync_ms` before an append.
+    One process writes (the run folder's lock sees to that), from one thread.
+    """
+
+    def __init__(self, path: Path, type: type[T], *, sync_records: int = 32, sync_ms: float = 500.0) -> None:
+        """Open or create; raises RunFolderError where the folder can't be written to.
+
+        A last line without its line end is cut off: its record was in flight, and is made again.
+        """
+        self.path = path
+        self.type = type
+        self.count = 0
+        """Lines in the file."""
+        self.torn_bytes = 0
+        """Bytes of a half-written last line that opening cut off."""
+        self._sync_records = sync_records
+        self._sync_s = sync_ms / 1000
+        self._unsynced = 0
+        self._synced_at = time.monotonic()
+        self._fd = -1
+        try:
+            is_new = not path.exists()
+            self._fd = open_append(path)
+            if is_new:
+                sync_folder(path.parent)
+            self._cut_torn_line()
+        except OSError as error:
+            if self._fd >= 0:
+                os.close(self._fd)
+            raise disk_error(path, error) from error
+
+    def append(self, record: T) -> None:
+        """Add one line. Raises RunFolderError for NaN and where the disk refuses; the file then ends as before."""
+        if self._fd < 0:
+            raise ValueError(f"{self.path}: the journal is closed")
+        line = to_line(record, self.path)
+        before = os.fstat(self._fd)
+        if before.st_nlink == 0:
+            raise RunFolderError(
+                f"{self.path}: was deleted or replaced while it was being written",
+                "`superalign resume` the run: records written since are made again",
+            )
+        try:
+            rest = memoryview(line)
+            while rest:  # a disk that fills up takes a part of the line first
+                rest = rest[os.write(self._fd, rest) :]
+        except BaseException as error:
+            os.ftruncate(self._fd, before.st_size)
+            if isinstance(error, OSError):
+                raise disk_error(self.path, error) from error
+            raise
+        self.count += 1
+        self._unsynced += 1
+        if self._unsynced >= self._sync_records or time.monotonic() - self._synced_at >= self._sync_s:
+            self.flush()
+
+    def flush(self) -> None:
+        """Sync what was appended to the disk."""
+        if self._fd < 0 or not self._unsynced:
+            return
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            raise disk_error(self.path, error) from error
+        self._unsynced = 0
+        self._synced_at = time.monotonic()
+
+    def close(self) -> None:
+        """Flush and close; a second call does nothing."""
+        if self._fd < 0:
+            return
+        try:
+            self.flush()
+        finally:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __iter__(self) -> Iterator[T]:
+        return read_records(self.path, self.type)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _cut_torn_line(self) -> None:
+        size = end = 0
+        with self.path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                self.count += block.count(b"\n")
+                if (last := block.rfind(b"\n")) >= 0:
+                    end = size + last + 1
+                size += len(block)
+        if size > end:
+            os.ftruncate(self._fd, end)
+            os.fsync(self._fd)
+            self.torn_bytes = size - end
+
+
+def to_line(record: BaseModel, path: Path) -> bytes:
+    """A record as one line of UTF-8 JSON, keys in the order its class declares them.
+
+    `path` is where it will stand, for the RunFolderError that NaN or an infinity raises.
+    """
+    try:
+        return encode_json(record.model_dump(mode="json")).encode() + b"\n"
+    except ValueError as error:
+        name = getattr(record, "id", type(record).__name__)
+        raise RunFolderError(
+            f"{path}: the record {name} holds NaN or an infinity", "its maker must say None for what it can't tell"
+        ) from error
+
+
+def write_records(path: Path, records: Iterable[BaseModel]) -> None:
+    """A whole JSONL file at once, atomically, in the order given."""
+    write_atomic(path, (to_line(record, path) for record in records))
+
+
+def read_records(path: Path, type: type[T]) -> Iterator[T]:
+    """The records of a file one by one, in flat memory, also while another process appends to it.
+
+    A missing file has none, and a last line without its line end is not there yet. Raises RunFolderError for any
+    other line that is not a record, with file and line.
+    """
+    for number, _, line in _lines(path):
+        try:
+            yield type.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            what = f"{where}: {first['msg']}" if where else first["msg"]
+            raise _broken(path, number, f"not a {type.__name__}: {what}") from error
+
+
+def by_id(fields: dict[str, Any]) -> tuple[str, ...]:
+    """The default order of `rewrite_sorted`."""
+    return (fields["id"],)
+
+
+def rewrite_sorted(path: Path, key: Callable[[dict[str, Any]], tuple[str, ...]] = by_id) -> None:
+    """Put a finished file's lines in the order of `key`, atomically, so that its bytes tell nothing of who was first.
+
+    Equal lines are kept once: a walk that was killed after its drop was written says the same again on resume.
+    Memory holds a key and a hash per line, never the lines. Close the file's journal before.
+    """
+    order: list[tuple[tuple[str, ...], bytes, int, int]] = []
+    for number, offset, line in _lines(path):
+        try:
+            order.append((key(json.loads(line)), hashlib.sha256(line).digest(), offset, len(line)))
+        except (ValueError, KeyError, TypeError) as error:
+            raise _broken(path, number, "not a record") from error
+    kept: list[tuple[int, int]] = []
+    previous = b""
+    for _, digest, offset, length in sorted(order):
+        if digest != previous:
+            kept.append((offset, length))
+        previous = digest
+    if kept != [(offset, length) for _, _, offset, length in order]:
+        write_atomic(path, _pick(path, kept))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """(line number, offset, line with its end) of every complete line."""
+    if not path.exists():
+        return
+    offset = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.endswith(b"\n"):
+                yield number, offset, line
+            offset += len(line)
+
+
+def _pick(path: Path, places: list[tuple[int, int]]) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        for offset, length in places:
+            file.seek(offset)
+            yield file.read(length)
+
+
+def _broken(path: Path, number: int, what: str) -> RunFolderError:
+    return RunFolderError(
+        f"{path}:{number}: {what}",
+        f"restore the file, or in an unfinished round delete line {number} and `superalign resume`: "
+        "what it held is made again",
+    )

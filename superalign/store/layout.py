@@ -1,0 +1,113 @@
+"""Where things lie in a run folder, and how a single record is read back.
+
+Each step of a round has one file that is written last, so that its existence means that the step is finished:
+pairs.jsonl, checkpoint.json, evaluation.json, promotion.json, DONE.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from superalign.errors import RunFolderError
+from superalign.records import Checkpoint, Promotion, Record
+from superalign.store.files import is_temporary
+from superalign.store.journal import rewrite_sorted
+
+MANIFEST, RECIPE, RESOLVED, CURRENT = "manifest.json", "recipe.yaml", "resolved.json", "CURRENT"
+LOCK, HOLDER = ".lock", ".holder.json"
+ROUNDS, DONE = "rounds", "DONE"
+CHECKPOINT, PROMOTION = "checkpoint.json", "promotion.json"
+R = TypeVar("R", bound=Record)
+
+
+class RoundFolder:
+    """`rounds/NNN`."""
+
+    def __init__(self, run: Path, number: int) -> None:
+        """Only names the paths; `RunFolder.round` makes the folder."""
+        self.number = number
+        self.path = path = run / round_name(number)
+        self.exchanges = path / "exchanges.jsonl"
+        self.dropped = path / "dropped.jsonl"
+        self.demonstrations = path / "demonstrations.jsonl"
+        self.pairs = path / "pairs.jsonl"
+        self.training_dir = path / "training"
+        """The trainer's own folder: job, optimizer state, log; outside the hash chain."""
+        self.adapter = path / "adapter"
+        self.training_json = path / "training.json"
+        self.checkpoint_json = path / CHECKPOINT
+        """The candidate; its existence means that the adapter is whole."""
+        self.evaluation_items = path / "evaluation_items.jsonl"
+        self.evaluation_json = path / "evaluation.json"
+        self.promotion_json = path / PROMOTION
+        self.timing_json = path / "timing.json"
+        """Seconds by phase; outside the hash chain."""
+        self.done = path / DONE
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the round is finished and in the hash chain."""
+        return self.done.exists()
+
+    def failure(self) -> str:
+        """Why the round ended without a candidate, in the words of its decision; empty when it has one, or goes on."""
+        if self.checkpoint_json.exists() or not self.promotion_json.exists():
+            return ""
+        return read_record(self.promotion_json, Promotion).reason
+
+    def sort_journals(self) -> None:
+        """Order the files whose lines came in order of completion; their journals must be closed."""
+        rewrite_sorted(self.exchanges)
+        rewrite_sorted(self.dropped, lambda fields: (fields["stage"], fields["record_id"], fields["reason"]))
+        rewrite_sorted(self.evaluation_items, lambda fields: (fields["suite"], fields["item"]))
+
+
+def round_name(number: int) -> str:
+    """`rounds/001`."""
+    return f"{ROUNDS}/{number:03d}"
+
+
+def read_record(path: Path, type: type[R]) -> R:
+    """One JSON file as a record; raises RunFolderError when it is missing or is none."""
+    try:
+        return type.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RunFolderError(
+            f"{path}: not a {type.__name__}: {where}{': ' if where else ''}{first['msg']}",
+            "it was altered, or written by another version of superalign; restore it from a copy",
+        ) from error
+    except OSError as error:
+        raise RunFolderError(
+            f"{path} can't be read: {error.strerror}", "restore it from a copy of the run folder"
+        ) from error
+
+
+def promoted_checkpoint(folder: Path, number: int) -> Checkpoint | None:
+    """The candidate of a round whose promotion was decided for it; round 0 makes the base model the first one."""
+    parent = folder / round_name(number)
+    if not (parent / CHECKPOINT).exists():
+        return None
+    if number > 0 and not ((parent / PROMOTION).exists() and read_record(parent / PROMOTION, Promotion).promoted):
+        return None
+    return read_record(parent / CHECKPOINT, Checkpoint)
+
+
+def refuse_occupied(path: Path) -> None:
+    """Raise RunFolderError unless a new run folder can be made at `path`: not there, or an empty folder."""
+    if path.exists() and not path.is_dir():
+        raise RunFolderError(f"{path} is a file", "name a folder with --out")
+    if (path / MANIFEST).exists():
+        raise RunFolderError(f"{path} already holds a run", f"`superalign resume {path}`, or name another --out")
+    names = sorted(p.name for p in path.iterdir() if not is_temporary(p.name)) if path.is_dir() else []
+    # what a `create` that was killed leaves behind; without a lock the recipe.yaml is somebody's own
+    ours = {LOCK, HOLDER, RECIPE, RESOLVED} if LOCK in names else set()
+    others = [name for name in names if name not in ours]
+    if others:
+        raise RunFolderError(
+            f"{path} exists and is not a run folder (it holds {others[0]})", "name a new or empty folder with --out"
+        )

@@ -1,0 +1,216 @@
+"""`manifest.json`: a chain of hashes from what was asked for to the last finished round.
+
+Each round's link hashes its artefacts together with the link before it, the first one with the hash of the run's
+inputs; DONE repeats the link. So an altered, missing or added file is named, and a rewritten past shows in every link
+after it. What holds clock times (events, logs, timing.json, the report) is outside.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from pydantic import Field
+
+from superalign.errors import RunFolderError
+from superalign.records import Checkpoint, Record
+from superalign.store.files import (
+    canonical,
+    is_temporary,
+    list_files,
+    sha256_bytes,
+    sha256_file,
+    write_atomic,
+    write_json,
+)
+from superalign.store.layout import (
+    CURRENT,
+    DONE,
+    MANIFEST,
+    RECIPE,
+    RESOLVED,
+    ROUNDS,
+    promoted_checkpoint,
+    read_record,
+    round_name,
+)
+
+_OUTSIDE_FOLDERS = {"training", "logs"}
+_OUTSIDE_NAMES = {DONE, "timing.json"}
+
+
+class ModelSource(Record):
+    """A base model, and how to tell it from another of the same name."""
+
+    name: str
+    revision: str | None = None
+    """The hub's commit."""
+    sha256: str | None = None
+    """Hash of its files, for a local one."""
+
+
+class RunInputs(Record):
+    """What a run reads besides its recipe."""
+
+    prompts: dict[str, str] = Field(default_factory=dict)
+    """Path as the recipe gives it -> sha256, for every prompt, seed, suite and constitution file."""
+    models: tuple[ModelSource, ...] = ()
+    chat_template_sha256: str | None = None
+
+
+class RunEntry(Record):
+    """Where the chain begins."""
+
+    recipe_sha256: str
+    resolved_sha256: str
+    inputs: RunInputs
+
+
+class Link(Record):
+    """One finished round."""
+
+    round: int
+    artefacts: dict[str, str]
+    """Path relative to the run folder -> sha256."""
+    previous: str
+    """Link of the round before, or the hash of the run entry."""
+    link: str
+    """sha256 of the canonical JSON of the three fields above."""
+
+
+class Manifest(Record):
+    """The whole of `manifest.json`."""
+
+    version: Literal[1] = 1
+    run: RunEntry
+    rounds: tuple[Link, ...] = ()
+
+    @property
+    def head(self) -> str:
+        """The last link; whoever notes it elsewhere can prove the whole run."""
+        return self.rounds[-1].link if self.rounds else sha256_bytes(canonical(self.run))
+
+
+class Finding(Record):
+    """One thing `verify` found wrong."""
+
+    path: str
+    """Relative to the run folder."""
+    kind: Literal["altered", "missing", "added", "broken"]
+    message: str
+
+
+def start(folder: Path, inputs: RunInputs) -> None:
+    """Write the chain's beginning over recipe.yaml and resolved.json, which must be there."""
+    entry = RunEntry(
+        recipe_sha256=sha256_file(folder / RECIPE), resolved_sha256=sha256_file(folder / RESOLVED), inputs=inputs
+    )
+    write_json(folder / MANIFEST, Manifest(run=entry))
+
+
+def seal(folder: Path, number: int) -> Link:
+    """Add a round's link to the manifest, then write its DONE; again after a crash in between, it only does the rest.
+
+    Raises RunFolderError when the round before is not sealed, or this one was sealed over other files.
+    """
+    manifest = read_record(folder / MANIFEST, Manifest)
+    if number > len(manifest.rounds):
+        raise RunFolderError(
+            f"{folder}: round {number} can't be sealed before round {len(manifest.rounds)}",
+            f"`superalign verify {folder}` says what happened",
+        )
+    sealed = manifest.rounds[:number]
+    link = _link(number, artefacts(folder, number), Manifest(run=manifest.run, rounds=sealed).head)
+    if number < len(manifest.rounds):
+        if manifest.rounds[number] != link:
+            raise RunFolderError(
+                f"{folder / round_name(number)} was sealed before, over other files",
+                f"`superalign verify {folder}` names them; restore them from a copy",
+            )
+    else:
+        write_json(folder / MANIFEST, Manifest(run=manifest.run, rounds=(*sealed, link)))
+    write_atomic(folder / round_name(number) / DONE, link.link + "\n")  # last: its existence says all else is there
+    return link
+
+
+def artefacts(folder: Path, number: int) -> dict[str, str]:
+    """Relative path -> sha256 of every file of a round that the chain covers."""
+    return {name: sha256_file(folder / name) for name in _covered(folder, number)}
+
+
+def verify(folder: Path) -> list[Finding]:
+    """Everything about the sealed rounds that is not as it was sealed; an empty list for an untouched run."""
+    try:
+        manifest = read_record(folder / MANIFEST, Manifest)
+    except RunFolderError as error:
+        kind: Literal["missing", "broken"] = "broken" if (folder / MANIFEST).exists() else "missing"
+        return [Finding(path=MANIFEST, kind=kind, message=str(error))]
+    findings = _compare(folder, {RECIPE: manifest.run.recipe_sha256, RESOLVED: manifest.run.resolved_sha256})
+    previous = sha256_bytes(canonical(manifest.run))
+    for number, link in enumerate(manifest.rounds):
+        findings += _verify_round(folder, number, link, previous)
+        previous = link.link
+    for path in sorted((folder / ROUNDS).glob(f"*/{DONE}")):
+        if path.parent.name not in {f"{link.round:03d}" for link in manifest.rounds}:
+            where = path.relative_to(folder).as_posix()
+            findings.append(Finding(path=where, kind="broken", message=f"{where} has no link in {MANIFEST}"))
+    return findings + _verify_current(folder, manifest)
+
+
+def _verify_round(folder: Path, number: int, link: Link, previous: str) -> list[Finding]:
+    findings = []
+    if link != _link(number, link.artefacts, previous):
+        message = f"the link of round {link.round} in {MANIFEST} does not follow from its files and the link before"
+        findings.append(Finding(path=MANIFEST, kind="broken", message=message))
+    expected = link.artefacts | {f"{round_name(number)}/{DONE}": sha256_bytes(link.link + "\n")}
+    findings += _compare(folder, expected)
+    for name in _covered(folder, number):
+        if name not in link.artefacts:
+            findings.append(Finding(path=name, kind="added", message=f"{name} was added after the round was sealed"))
+    return findings
+
+
+def _verify_current(folder: Path, manifest: Manifest) -> list[Finding]:
+    """CURRENT moves on, so it is held against what the rounds decided; one in progress may be a step ahead of it."""
+    if not manifest.rounds:
+        return []
+    if not (folder / CURRENT).exists():
+        return [Finding(path=CURRENT, kind="missing", message=f"{CURRENT} is missing")]
+    allowed: list[Checkpoint] = []
+    try:
+        for number in range(len(manifest.rounds) + 1):
+            promoted = promoted_checkpoint(folder, number)
+            if promoted is not None:
+                allowed = [promoted] if number < len(manifest.rounds) else [*allowed, promoted]
+        if read_record(folder / CURRENT, Checkpoint) in allowed:
+            return []
+    except RunFolderError as error:
+        return [Finding(path=CURRENT, kind="altered", message=f"{CURRENT} can't be checked: {error}")]
+    message = f"{CURRENT} does not name the checkpoint that was promoted last"
+    return [Finding(path=CURRENT, kind="altered", message=message)]
+
+
+def _compare(folder: Path, expected: dict[str, str]) -> list[Finding]:
+    findings = []
+    for name, sha256 in expected.items():
+        if not (folder / name).is_file():
+            findings.append(Finding(path=name, kind="missing", message=f"{name} is missing"))
+        elif sha256_file(folder / name) != sha256:
+            findings.append(Finding(path=name, kind="altered", message=f"{name} was altered"))
+    return findings
+
+
+def _covered(folder: Path, number: int) -> list[str]:
+    parent = PurePosixPath(round_name(number))
+    return [str(parent / name) for name in list_files(folder / parent) if _is_covered(PurePosixPath(name))]
+
+
+def _is_covered(name: PurePosixPath) -> bool:
+    if name.parts[0] in _OUTSIDE_FOLDERS and len(name.parts) > 1:
+        return False
+    return str(name) not in _OUTSIDE_NAMES and name.suffix != ".log" and not is_temporary(name.name)
+
+
+def _link(number: int, artefacts: dict[str, str], previous: str) -> Link:
+    body = {"round": number, "artefacts": artefacts, "previous": previous}
+    return Link(round=number, artefacts=artefacts, previous=previous, link=sha256_bytes(canonical(body)))

@@ -1,0 +1,247 @@
+"""The run folder: what a run is, on disk; everything in it can be continued after a kill at any moment.
+
+A round ends in five steps, each atomic and each repeatable: checkpoint.json (the candidate, once its adapter is
+whole), promotion.json (the decision), CURRENT, the link in manifest.json, DONE.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from superalign.errors import RunFolderError
+from superalign.records import Checkpoint, Promotion
+from superalign.store import manifest
+from superalign.store.changes import changed_fields, changed_files, plain
+from superalign.store.files import is_temporary, sha256_adapter, write_atomic, write_json
+from superalign.store.layout import (
+    CURRENT,
+    DONE,
+    LOCK,
+    MANIFEST,
+    RECIPE,
+    RESOLVED,
+    ROUNDS,
+    RoundFolder,
+    promoted_checkpoint,
+    read_record,
+    refuse_occupied,
+)
+from superalign.store.lock import RunLock
+
+
+class RunFolder:
+    """An open run folder. Made by `create` or `open`; locked until `close` unless opened read-only."""
+
+    def __init__(self, path: Path, lock: RunLock | None) -> None:
+        self.path = path
+        self._lock = lock
+        self.recipe = path / RECIPE
+        self.events = path / "events.jsonl"
+        self.report = path / "report.html"
+        self.logs = path / "logs"
+        """For the engine's and other programs' logs; outside the hash chain."""
+
+    @classmethod
+    def create(
+        cls, path: Path, recipe_text: str, resolved: Mapping[str, Any], inputs: manifest.RunInputs | None = None
+    ) -> Self:
+        """Make and lock a new run folder; the manifest is written last, so its existence means that it is whole.
+
+        Raises RunFolderError for a folder that holds a run or anything else, and for one in use.
+        """
+        refuse_occupied(path)
+        path.mkdir(parents=True, exist_ok=True)
+        run = cls(path, RunLock(path))
+        try:
+            refuse_occupied(path)  # another process may have been faster
+            write_atomic(run.recipe, recipe_text)
+            write_json(path / RESOLVED, resolved)
+            manifest.start(path, inputs or manifest.RunInputs())
+        except BaseException:
+            run.close()
+            raise
+        return run
+
+    @classmethod
+    def open(cls, path: Path, *, read_only: bool = False) -> Self:
+        """Open an existing run; for writing, lock it and redo what a crash left half done.
+
+        Raises RunFolderError for a folder that is no run, is in use, or has lost the candidate it promoted.
+        """
+        if not (path / MANIFEST).is_file():
+            made = "its creation was cut short before anything ran" if (path / LOCK).exists() else "no manifest.json"
+            reason = made if path.is_dir() else "there is no such folder"
+            raise RunFolderError(f"{path} is not a run folder: {reason}", "`superalign run RECIPE --out DIR` makes one")
+        read_record(path / MANIFEST, manifest.Manifest)
+        run = cls(path, None if read_only else RunLock(path))
+        if not read_only:
+            try:
+                run._recover()
+            except BaseException:
+                run.close()
+                raise
+        return run
+
+    def close(self) -> None:
+        """Release the lock; a second call does nothing."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """The recipe as it came out when the run began."""
+        try:
+            fields = json.loads((self.path / RESOLVED).read_bytes())
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"{self.path / RESOLVED} can't be read: {error}", "restore it from a copy") from error
+        return dict(fields)
+
+    def require_same(
+        self, resolved: Mapping[str, Any], inputs: manifest.RunInputs | None = None, *, free: Sequence[str] = ()
+    ) -> None:
+        """Raise RunFolderError, naming every change, unless the recipe (and inputs) are those the run began with.
+
+        `free` are dotted fields, with all below them, that may change: `("rounds", "pool")`.
+        """
+        changes = changed_fields(self.resolved, plain(resolved), free)
+        if inputs is not None:
+            changes += changed_files(read_record(self.path / MANIFEST, manifest.Manifest).run.inputs, inputs)
+        if changes:
+            raise RunFolderError(
+                f"{self.path} was begun with another recipe:\n  " + "\n  ".join(changes) + "\n",
+                "put these back and resume, or start a new run with another --out",
+            )
+
+    def round(self, number: int) -> RoundFolder:
+        """The folder of a round, made if need be (not when read-only)."""
+        folder = RoundFolder(self.path, number)
+        if self._lock is not None:
+            folder.path.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @property
+    def next_round(self) -> int:
+        """The round to start or to continue: the first without DONE. Round 0 is the base model's evaluation."""
+        number = 0
+        while RoundFolder(self.path, number).is_done:
+            number += 1
+        return number
+
+    @property
+    def last_complete_round(self) -> int | None:
+        """The last round with DONE and no unfinished one before it; None before round 0 is done."""
+        return self.next_round - 1 if self.next_round else None
+
+    def current(self) -> Checkpoint:
+        """The promoted checkpoint, its adapter relative to the run folder and checked against its hash.
+
+        Raises RunFolderError when nothing is promoted yet, or the adapter is missing or altered.
+        """
+        if not (self.path / CURRENT).exists():
+            raise RunFolderError(f"{self.path}: no checkpoint is promoted yet", "`superalign resume` the run")
+        return self._checked(read_record(self.path / CURRENT, Checkpoint))
+
+    def incumbent(self, number: int) -> Checkpoint:
+        """What a round starts from: the checkpoint promoted last before it, checked like `current`.
+
+        Other than `current`, it stays the same when the round's own candidate is promoted before the round is sealed.
+        """
+        for before in reversed(range(number)):
+            promoted = promoted_checkpoint(self.path, before)
+            if promoted is not None:
+                return self._checked(promoted)
+        raise RunFolderError(f"{self.path}: no checkpoint is promoted yet", "`superalign resume` the run")
+
+    def checkpoint(self, number: int) -> Checkpoint:
+        """A round's candidate, promoted or not, checked like `current`."""
+        return self._checked(read_record(RoundFolder(self.path, number).checkpoint_json, Checkpoint))
+
+    def located(self, checkpoint: Checkpoint) -> Checkpoint:
+        """The same checkpoint with the adapter's absolute path, for a pool or a trainer."""
+        if checkpoint.adapter is None:
+            return checkpoint
+        return checkpoint.model_copy(update={"adapter": str((self.path / checkpoint.adapter).resolve())})
+
+    def write_candidate(self, number: int, checkpoint: Checkpoint) -> Checkpoint:
+        """Write checkpoint.json, once the adapter is whole; returns it with relative path and hash filled in."""
+        candidate = self._relative(checkpoint)
+        write_json(self.round(number).checkpoint_json, candidate)
+        return candidate
+
+    def promote(self, checkpoint: Checkpoint) -> None:
+        """Make it CURRENT, atomically; its adapter must lie in the run folder."""
+        write_json(self.path / CURRENT, self._relative(checkpoint))
+
+    def finish_round(
+        self, number: int, promotion: Promotion | None = None, candidate: Checkpoint | None = None
+    ) -> Promotion | None:
+        """The five steps at the end of a round, in their order; called again after a crash, it comes to the same bytes.
+
+        Round 0 has the base model as candidate and no promotion; a round whose training failed has no candidate. A
+        decision that stands already is kept and returned: whoever decides again after a crash may take the candidate,
+        by now CURRENT, for its own incumbent.
+        """
+        room = self.round(number)
+        if not room.promotion_json.exists():
+            if candidate is not None:
+                self.write_candidate(number, candidate)
+            if promotion is not None:
+                write_json(room.promotion_json, promotion)
+        promoted = promoted_checkpoint(self.path, number)
+        if promoted is not None and not room.is_done:  # an older round must not move CURRENT back
+            self.promote(promoted)
+        self.seal(number)
+        return read_record(room.promotion_json, Promotion) if room.promotion_json.exists() else None
+
+    def seal(self, number: int) -> manifest.Link:
+        """Sort the round's journals, link its files into the hash chain, and write DONE last.
+
+        Raises RunFolderError when the round was sealed before over other files, or the one before it is not sealed.
+        """
+        self.round(number).sort_journals()
+        return manifest.seal(self.path, number)
+
+    def _recover(self) -> None:
+        for folder in (self.path, *(self.path / ROUNDS).glob("*")):
+            for leftover in folder.glob(".*.tmp"):
+                if is_temporary(leftover.name):
+                    leftover.unlink()
+        promoted = promoted_checkpoint(self.path, self.next_round)
+        if promoted is not None:
+            self.promote(promoted)
+
+    def _relative(self, checkpoint: Checkpoint) -> Checkpoint:
+        if checkpoint.adapter is None:
+            return checkpoint
+        root = self.path.resolve()
+        adapter = (root / checkpoint.adapter).resolve()
+        if not adapter.is_relative_to(root):
+            raise RunFolderError(f"{adapter} lies outside {self.path}", "move the adapter into its round's folder")
+        return self._checked(checkpoint.model_copy(update={"adapter": adapter.relative_to(root).as_posix()}))
+
+    def _checked(self, checkpoint: Checkpoint) -> Checkpoint:
+        if checkpoint.adapter is None:
+            return checkpoint
+        adapter = self.path / checkpoint.adapter
+        folder = adapter.parent
+        cure = f"restore it from a copy; `superalign verify {self.path}` names everything that changed"
+        if folder.parent.name == ROUNDS and not (folder / DONE).exists():
+            cure = f"restore it from a copy, or delete {folder} and resume to do that round again"
+        if not adapter.is_dir() or not any(adapter.iterdir()):
+            raise RunFolderError(f"{adapter}: the adapter of {checkpoint.id} is missing", cure)
+        sha256 = sha256_adapter(adapter)
+        if checkpoint.sha256 not in (None, sha256):
+            raise RunFolderError(f"{adapter}: the adapter of {checkpoint.id} was altered", cure)
+        return checkpoint.model_copy(update={"sha256": sha256})

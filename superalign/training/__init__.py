@@ -1,0 +1,1 @@
+"""Examples -> Checkpoint, through TRL's own trainers in a child process."""

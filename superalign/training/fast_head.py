@@ -1,0 +1,137 @@
+"""Makes TRL's forward cheap on a CPU: same numbers, less work.
+
+TRL's trainers call `model(..., labels=labels, fused_lm_head=True)` and want the log-probability of each label. On a
+CPU, TRL projects every position onto the vocabulary, folds that with a dozen passes over it, and does the projection
+again in the backward pass. Here only the completion's positions are projected, once; the gradient is taken on the spot.
+For pairs, the prompt is computed once for both answers: prompt + chosen + rejected stand in one row, with positions
+and an attention mask that keep the answers from seeing each other. On a GPU, TRL's own Triton kernels stay in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from trl.trainer.utils import FusedCausalLMOutput
+
+CHUNK = 256
+"""Positions projected at a time: 256 x 49152 float32 are 50 MB."""
+UNUSUAL_HEADS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "output_multiplier", "lm_head_multiplier")
+
+
+class TokenLogProb(torch.autograd.Function):
+    """log softmax(hidden @ weight.T)[target]: (num, width), (vocab, width), (num,) -> (num,), and whether it is the top."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Computes the gradient for `hidden` too, while the probabilities are at hand; `weight` gets none."""
+        log_probs = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
+        is_top = torch.empty(len(hidden), dtype=torch.bool, device=hidden.device)
+        gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        for at in range(0, len(hidden), CHUNK):
+            part, wanted = slice(at, at + CHUNK), targets[at : at + CHUNK, None]
+            logits = (hidden[part] @ weight.T).float()
+            target_logits = logits.gather(1, wanted)
+            top = logits.amax(1, keepdim=True)
+            exps = logits.sub_(top).exp_()
+            total = exps.sum(1, keepdim=True)
+            log_probs[part] = (target_logits - top - total.log())[:, 0]
+            is_top[part] = (target_logits >= top)[:, 0]
+            if gradient is not None:
+                # d log p[target] / d hidden = weight[target] - sum_v p[v] weight[v]
+                gradient[part] = weight[wanted[:, 0]] - exps.div_(total).to(weight.dtype) @ weight
+        if gradient is not None:
+            ctx.save_for_backward(gradient)
+        ctx.mark_non_differentiable(is_top)
+        return log_probs, is_top
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        """Chain rule with the gradient taken in `forward`."""
+        (gradient,) = ctx.saved_tensors
+        return (gradients[0][:, None] * gradient).to(gradient.dtype), None, None
+
+
+class Packed(NamedTuple):
+    """A batch of pairs, one row for each pair."""
+
+    inputs: dict[str, Tensor]
+    where: Tensor
+    """(num,) flat positions whose next token is a label, chosen answers first, then the rejected ones."""
+
+
+def pack_pairs(input_ids: Tensor, attention_mask: Tensor, labels: Tensor, dtype: torch.dtype) -> Packed:
+    """(2 x pairs, seq) as TRL collates it, chosen above rejected -> prompt, chosen, rejected in a row."""
+    pairs = len(input_ids) // 2
+    lengths = attention_mask.sum(1).tolist()
+    starts = (labels != -100).int().argmax(1).tolist()
+    sizes = [lengths[i] + lengths[i + pairs] - starts[i] for i in range(pairs)]
+    width = max(sizes)
+    ids, positions = input_ids.new_zeros(pairs, width), input_ids.new_zeros(pairs, width)
+    segment = torch.full((pairs, width), 3, device=input_ids.device)  # 0 prompt, 1 chosen, 2 rejected, 3 padding
+    chosen_at, rejected_at = [], []
+    for i, size in enumerate(sizes):
+        start, end = starts[i], lengths[i]
+        ids[i, :end] = input_ids[i, :end]
+        ids[i, end:size] = input_ids[i + pairs, start : lengths[i + pairs]]
+        positions[i, :end] = torch.arange(end)
+        positions[i, end:size] = torch.arange(start, lengths[i + pairs])
+        segment[i, :start], segment[i, start:end], segment[i, end:size] = 0, 1, 2
+        row = i * width
+        chosen_at += range(row + start - 1, row + end - 1)
+        rejected_at += [row + start - 1, *range(row + end, row + size - 1)]
+    # a token sees what stands before it and belongs to the prompt or to its own answer
+    seen = (segment[:, None, :] == 0) | (segment[:, None, :] == segment[:, :, None])
+    seen &= torch.ones(width, width, dtype=torch.bool, device=ids.device).tril()
+    mask = torch.zeros(seen.shape, dtype=dtype, device=ids.device).masked_fill(~seen, torch.finfo(dtype).min)
+    where = torch.tensor(chosen_at + rejected_at, device=ids.device)
+    return Packed({"input_ids": ids, "position_ids": positions, "attention_mask": mask[:, None]}, where)
+
+
+def install(model: Any, share_prompts: bool = False) -> Callable[[], None] | None:
+    """Replace TRL's fused forward in a PEFT model's base; None where the head is unusual or there is a GPU.
+
+    Returns what puts TRL's forward back. `share_prompts`: batches are pairs as `DataCollatorForPreference` makes them.
+    """
+    base = model.get_base_model()
+    head, config = base.get_output_embeddings(), base.config.get_text_config()
+    unusual = any(getattr(config, name, None) is not None for name in UNUSUAL_HEADS)
+    if head.weight.device.type != "cpu" or head.bias is not None or head.weight.requires_grad or unusual:
+        return None
+    if getattr(config, "output_router_logits", False):
+        return None
+    trl_forward = base.forward
+
+    def forward(*args: Any, fused_lm_head: bool = False, **kwargs: Any) -> Any:
+        if not fused_lm_head or "shift_labels" in kwargs:
+            return trl_forward(*args, fused_lm_head=fused_lm_head, **kwargs)
+        labels = kwargs.pop("labels")
+        num_items = kwargs.pop("num_items_in_batch", None)
+        mask = labels[:, 1:] != -100
+        targets = labels[:, 1:][mask]
+        kwargs["use_cache"] = False
+        if share_prompts:
+            packed = pack_pairs(kwargs.pop("input_ids"), kwargs.pop("attention_mask"), labels, head.weight.dtype)
+            kwargs |= packed.inputs
+        hidden = base.base_model(*args, **kwargs).last_hidden_state
+        hidden = hidden.flatten(0, 1)[packed.where] if share_prompts else hidden[:, :-1][mask]
+        log_probs, is_top = TokenLogProb.apply(hidden.to(head.weight.dtype), head.weight, targets)
+        blank = torch.zeros(mask.shape)
+        log_probs = blank.masked_scatter(mask, log_probs)
+        not_measured = torch.full(mask.shape, float("nan"))
+        return FusedCausalLMOutput(
+            loss=-log_probs.sum() / (mask.sum().clamp(min=1) if num_items is None else num_items),
+            log_probs=log_probs,
+            entropy=not_measured,
+            mean_logits=not_measured,
+            is_top1=torch.zeros(mask.shape, dtype=torch.bool).masked_scatter(mask, is_top),
+            label_mask=mask,
+        )
+
+    def remove() -> None:
+        base.forward = trl_forward
+
+    base.forward = forward
+    return remove

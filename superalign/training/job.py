@@ -1,0 +1,108 @@
+"""The job folder: what the orchestrator writes for a training child, and what the child writes back.
+
+job.json demonstrations.jsonl pairs.jsonl            the orchestrator's
+sft/ dpo/                                            the trainers' state while they run
+adapter/ training.json timing.json dropped.jsonl     the result
+log.txt error.json                                   the libraries' talk; why it failed
+DONE                                                 written last, so its existence means the result is whole
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from superalign.errors import TrainingError
+from superalign.records import Demonstration, PreferencePair, Record
+from superalign.training.options import TrainingOptions
+
+DONE = "DONE"
+
+
+class TrainingJob(Record):
+    """Everything a training child needs besides the examples; `job.json`."""
+
+    base: str
+    """Hub id or folder of the base model."""
+    parent_adapter: str | None
+    """Folder of the adapter to go on from, relative to the job folder; None: start from the bare base."""
+    seed: int
+    options: TrainingOptions
+    demonstrations_sha256: str
+    pairs_sha256: str
+
+
+def write_job(
+    folder: Path,
+    base: str,
+    parent_adapter: Path | None,
+    seed: int,
+    options: TrainingOptions,
+    demonstrations: Sequence[Demonstration],
+    pairs: Sequence[PreferencePair],
+) -> TrainingJob:
+    """Write the orchestrator's files; job.json last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    job = TrainingJob(
+        base=base,
+        parent_adapter=os.path.relpath(parent_adapter, folder) if parent_adapter else None,
+        seed=seed,
+        options=options,
+        demonstrations_sha256=_write_lines(folder / "demonstrations.jsonl", demonstrations),
+        pairs_sha256=_write_lines(folder / "pairs.jsonl", pairs),
+    )
+    write_atomically(folder / "job.json", job.model_dump_json(indent=1) + "\n")
+    return job
+
+
+def read_job(folder: Path) -> TrainingJob:
+    """The job of a folder; raises TrainingError when there is none that can be read."""
+    path = folder / "job.json"
+    try:
+        return TrainingJob.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{path}: no training job ({error})", "start training through `superalign run`") from error
+
+
+def read_demonstrations(folder: Path) -> list[Demonstration]:
+    """The rows for SFT."""
+    return [Demonstration.model_validate_json(line) for line in _lines(folder / "demonstrations.jsonl")]
+
+
+def read_pairs(folder: Path) -> list[PreferencePair]:
+    """The rows for DPO."""
+    return [PreferencePair.model_validate_json(line) for line in _lines(folder / "pairs.jsonl")]
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON with a stable order of keys."""
+    write_atomically(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that a reader sees all of it or nothing."""
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").split("\n")[:-1]
+
+
+def _write_lines(path: Path, records: Iterable[Record]) -> str:
+    text = "".join(record.model_dump_json() + "\n" for record in records)
+    write_atomically(path, text)
+    return hashlib.sha256(text.encode()).hexdigest()

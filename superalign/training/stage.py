@@ -1,0 +1,177 @@
+"""What SFT and DPO share: the model, the arguments, the watchers, the export."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel
+from transformers import (
+    AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainerControl, TrainerState,
+    TrainingArguments,
+)  # fmt: skip
+
+from superalign.errors import TrainingError
+from superalign.records import Record
+from superalign.training.job import TrainingJob, sha256_of
+from superalign.training.options import StepOptions, TrainingOptions
+
+COMPLETE = "COMPLETE"
+Emit = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training run inside a job."""
+
+    name: str
+    job: TrainingJob
+    folder: Path
+    """Trainer state, and `adapter/` when done."""
+    parent: Path | None
+    """The adapter to go on from."""
+    tokenizer: PreTrainedTokenizerBase
+    emit: Emit
+
+    @property
+    def options(self) -> TrainingOptions:
+        """The job's options."""
+        return self.job.options
+
+
+class StageResult(Record):
+    """What a stage did; no wall times, so that equal jobs give equal results."""
+
+    name: str
+    steps: int
+    losses: tuple[float, ...]
+    """Of each optimiser step, before the step."""
+    margins: tuple[float, ...] = ()
+    """DPO: reward margin of each step, before the step; the first is 0 with reference round_start."""
+    tokens: int
+    """Non-padding tokens trained; a pair's prompt counts twice, as plain DPO sees it."""
+    reference: dict[str, int | str] = {}
+    """DPO: how many answers' reference log-probabilities came from the sampler, how many were computed, and why."""
+    adapter_sha256: str
+
+
+def pick_device(options: TrainingOptions) -> str:
+    """cpu or cuda."""
+    return options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def pick_dtype(options: TrainingOptions) -> torch.dtype:
+    """Of the frozen base model."""
+    if options.dtype == "auto":
+        return torch.bfloat16 if pick_device(options) == "cuda" else torch.float32
+    return torch.bfloat16 if options.dtype == "bfloat16" else torch.float32
+
+
+def load_policy(stage: Stage) -> tuple[PreTrainedModel | PeftModel, LoraConfig | None]:
+    """The model to train: the parent adapter on the base, or the bare base and the shape of a new adapter."""
+    options = stage.options
+    torch.set_num_threads(options.threads or len(os.sched_getaffinity(0)))
+    model = AutoModelForCausalLM.from_pretrained(stage.job.base, dtype=pick_dtype(options))
+    if stage.parent is not None:
+        return PeftModel.from_pretrained(model, str(stage.parent), is_trainable=True), None
+    lora = options.lora
+    modules = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
+    return model, LoraConfig(
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=modules, task_type="CAUSAL_LM"
+    )
+
+
+def arguments(stage: Stage, options: StepOptions, learning_rate: float, steps: int) -> dict[str, Any]:
+    """Arguments that SFTConfig and DPOConfig have in common."""
+    return {
+        "output_dir": str(stage.folder),
+        "learning_rate": learning_rate,
+        "max_steps": steps,
+        "per_device_train_batch_size": options.batch_size,
+        "gradient_accumulation_steps": options.gradient_accumulation,
+        "warmup_steps": math.ceil(options.warmup_ratio * steps),
+        "lr_scheduler_type": options.scheduler,
+        "weight_decay": options.weight_decay,
+        "max_grad_norm": options.max_grad_norm,
+        "max_length": options.max_length,
+        "seed": stage.job.seed,
+        "use_cpu": pick_device(stage.options) == "cpu",
+        # TRL turns bf16 autocast and checkpointing on by default, on a CPU too
+        "bf16": pick_dtype(stage.options) == torch.bfloat16,
+        "gradient_checkpointing": stage.options.gradient_checkpointing,
+        "train_sampling_strategy": "sequential",  # the dataset is the schedule
+        "dataloader_pin_memory": False,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "save_steps": stage.options.save_every_steps,
+        "save_total_limit": 2,
+        "disable_tqdm": True,
+        "report_to": "none",
+    }
+
+
+class Watch(TrainerCallback):  # type: ignore[misc]
+    """Reports each step, marks whole checkpoints, and stops a training that diverges."""
+
+    def __init__(self, stage: Stage, vocabulary: int) -> None:
+        self.stage = stage
+        # an even guess over the vocabulary has loss log(V); twice that is beyond anything that still learns
+        self.hopeless = 2 * math.log(vocabulary) if stage.name == "sft" else math.inf
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """After each step."""
+        if logs is None or "loss" not in logs:
+            return
+        self.check([entry["loss"] for entry in state.log_history if "loss" in entry], logs.get("grad_norm", 0.0))
+        self.stage.emit(
+            {"stage": self.stage.name, "step": state.global_step, "steps": state.max_steps, "loss": logs["loss"]}
+        )
+
+    def check(self, losses: list[float], gradient: float) -> None:
+        """Raise TrainingError when the last losses show that training went wrong."""
+        options, step = self.stage.options, len(losses)
+        cure = f"lower training {self.stage.name} learning_rate"
+        if not math.isfinite(losses[-1]) or not math.isfinite(gradient):
+            raise TrainingError(
+                f"{self.stage.name} diverged at step {step}: loss {losses[-1]}, gradient norm {gradient}", cure
+            )
+        window = options.divergence_steps
+        limit = min(options.divergence_factor * max(losses[:window]), self.hopeless)
+        if step >= window and min(losses[-window:]) > limit:
+            raise TrainingError(
+                f"{self.stage.name} diverged: loss above {limit:.3g} for {window} steps, {losses[-1]:.3g} at step {step} "
+                f"(first loss {losses[0]:.3g})",
+                cure,
+            )
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Written after everything else, so a checkpoint without it was cut short."""
+        (self.stage.folder / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The newest whole checkpoint of a killed run."""
+    whole = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}")]
+    return str(max(whole, key=lambda path: int(path.name.rsplit("-", 1)[1]))) if whole else None
+
+
+def export(model: PeftModel, folder: Path) -> str:
+    """Save the trained adapter alone, not TRL's frozen `ref`; returns the hash of its weights."""
+    for name, weights in model.named_parameters():
+        if weights.requires_grad and not torch.isfinite(weights).all():
+            raise TrainingError(f"training ended with weights that are no numbers ({name})", "lower the learning_rate")
+    model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)
+    return sha256_of(folder / "adapter_model.safetensors")
