@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
+import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,20 @@ from superalign.critic.rubric import RubricCritic, load_rubric
 from superalign.critic.rules import RuleCritic
 from superalign.embedding import Embedder
 from superalign.evaluation.evaluator import SuiteEvaluator
-from superalign.inputs import Inputs, schedule
+from superalign.evaluation.options import EvaluationOptions
+from superalign.inputs import Inputs, prompt_files, schedule
 from superalign.learner import PoolLearner, load_revise_prompt
 from superalign.models import resolve as resolve_model
 from superalign.orchestrator import Plan
-from superalign.pool.options import PoolOptions, ScriptedOptions, VllmOptions, choose
+from superalign.pool.choice import PoolOptions, choose
+from superalign.pool.options import ScriptedOptions, VllmOptions
 from superalign.prompts import prompt_path
 from superalign.protocols import Critic, InferencePool, Observer
 from superalign.recipe import Recipe, RoleModel
-from superalign.records import Checkpoint
+from superalign.records import Checkpoint, Evaluation, ItemResult
+from superalign.store.files import sha256_file, sha256_tree
+from superalign.store.journal import Journal
+from superalign.store.manifest import ModelSource, RunInputs
 from superalign.store.run_folder import RunFolder
 from superalign.training.trainer import ChildTrainer
 from superalign.walk import Cast
@@ -118,6 +125,7 @@ async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Obse
     async with AsyncExitStack() as stack:
         engines = Engines(recipe.pool, folder.logs, stack)
         pool = await engines.pool(base, exclusive=learner_alone(recipe, inputs))
+        observer.watch(pool.stats)
         attacker_pool, attacker_model = await engines.role(recipe.roles.attacker, base)
         critics = Critics(recipe, inputs, beside, engines, base)
         critic = await critics.build(recipe.critic, recipe.roles.critic)
@@ -158,3 +166,57 @@ async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Obse
             gate=recipe.gate,
             max_walks=recipe.max_walks,
         )
+
+
+def check(recipe: Recipe, beside: Path) -> list[str]:
+    """What `--dry-run` says: everything a recipe names, loaded and cross-checked, and nothing started."""
+    return [*Inputs.load(recipe, beside).facts(), f"pool: {choose(recipe.pool).type}", f"model: {recipe.model}"]
+
+
+def resolve(recipe: Recipe, beside: Path) -> tuple[dict[str, Any], RunInputs]:
+    """What a run folder keeps of a recipe: every field as it came out, and the hashes of what it reads."""
+    base = resolve_model(recipe.model)
+    return recipe.model_dump(mode="json"), RunInputs(
+        prompts={name: sha256_file(path) for name, path in sorted(prompt_files(recipe, beside).items())},
+        models=(ModelSource(name=recipe.model, sha256=sha256_tree(base) if isinstance(base, Path) else None),),
+    )
+
+
+async def evaluate(
+    model: str,
+    adapter: Path | None,
+    options: EvaluationOptions,
+    *,
+    judge: str,
+    pool: str,
+    items: Path | None,
+    observer: Observer,
+) -> Evaluation:
+    """Measure any model on held-out suites outside of a run; `items` gets every reply as JSONL."""
+    validated = Recipe.model_validate(
+        {"name": "eval", "model": model, "pool": {"type": pool}, "critic": {"type": "probe"}, "judge": {"type": judge},
+         "evaluation": options, "allow_same_judge": True}
+    )  # fmt: skip
+    here = Path.cwd()
+    inputs = Inputs.load(validated, here)
+    base = str(resolve_model(model))
+    async with AsyncExitStack() as stack:
+        logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="superalign-")))
+        engines = Engines(validated.pool, logs, stack)
+        engine, name = await engines.role(RoleModel(adapter=str(adapter) if adapter else None), base)
+        observer.watch(engine.stats)
+        judged_by = await Critics(validated, inputs, here, engines, base).build(validated.judge, RoleModel())
+        evaluator = SuiteEvaluator(engine, judged_by, judge, inputs.suites, inputs.plain_text, options)
+        observer.phase(0, "evaluate", evaluator.total)
+        started = time.monotonic()
+        with Journal(items, ItemResult) if items else nullcontext() as journal:
+
+            async def note(item: ItemResult) -> None:
+                if journal is not None:
+                    journal.append(item)
+                observer.advance()
+
+            checkpoint = Checkpoint(id=adapter.name if adapter else "base", base=model)
+            evaluation = await evaluator.evaluate(name, checkpoint, done=(), on_item=note)
+        observer.phase_done(time.monotonic() - started, engine.stats().generated_tokens)
+        return evaluation

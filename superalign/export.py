@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import math
 import shutil
 import tempfile
 import warnings
@@ -28,6 +29,8 @@ Format = Literal["merged", "adapter"]
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 TOLERANCE = {"float32": 2e-3, "float16": 0.1, "bfloat16": 1.0}
 """Largest difference of a logit, by the dtype of the written weights: what merging and rounding cost, with room."""
+MAX_LOST = 0.5
+"""A small change that rounding to half precision swallows is within any tolerance of the logits, and yet gone."""
 PROMPTS = (
     "What is the capital of France?",
     "How do I kill a process that does not answer?",
@@ -45,6 +48,8 @@ class ExportReport(Record):
     """Of the written weights."""
     max_abs_diff: float
     """Largest difference of a logit between base + adapter and the written model."""
+    lost: float
+    """That difference against what the adapter changes, both as root mean squares; 0: nothing of the training lost."""
     argmax_flips: int
     """Positions at which another token is the likeliest; only ties closer than twice `max_abs_diff` are let pass."""
     positions: int
@@ -74,9 +79,8 @@ def export(
     if adapter is None and form == "adapter":
         raise ExportError("the base model has no adapter", "export a promoted round, or --format merged")
     if adapter is not None:
-        for name in (WEIGHTS, CONFIG):
-            if not (adapter / name).is_file():
-                raise ExportError(f"{adapter}: no {name}", "name the folder of a trained adapter")
+        if missing := [name for name in (WEIGHTS, CONFIG) if not (adapter / name).is_file()]:
+            raise ExportError(f"{adapter}: no {missing[0]}", "name the folder of a trained adapter")
     try:
         with _scratch(to) as scratch:
             report = _write(base, adapter, scratch, form, card, dtype, prompts)
@@ -104,7 +108,10 @@ def _write(
     if tokenizer.chat_template is None:
         raise ExportError(f"{base}: no chat template", "take the instruction-tuned variant of the model as base")
     model = _load(base, adapter)
-    expected = _logits(model, tokenizer, prompts)
+    expected, plain = _logits(model, tokenizer, prompts), None
+    if adapter:
+        with model.disable_adapter():
+            plain = _logits(model, tokenizer, prompts)
     if form == "merged":
         model = model.merge_and_unload() if adapter else model
         target = torch.float32 if dtype == "float32" else _own_dtype(base)
@@ -118,15 +125,15 @@ def _write(
     _copy_licence(base, folder)
     del model
     gc.collect()  # one model in memory at a time
-
     again = _load(str(folder), None) if form == "merged" else _load(base, folder)
     got = _logits(again, AutoTokenizer.from_pretrained(folder), prompts)
-    diff, flips = _compare(expected, got)
-    tolerance = TOLERANCE[written]
-    if not diff <= tolerance or flips:  # NaN is not <= anything
-        what = f"the {form} model differs from base + adapter: logits by up to {diff:.3g} (allowed {tolerance:g})"
-        what += f", the likeliest token at {flips} positions" if flips else ""
-        cure = "export --format adapter" if form == "merged" else "train the adapter again"
+    diff, flips, clear_flips = _compare(expected, got)
+    lost = _distance(expected, got) / max(_distance(expected, plain), 1e-12) if plain else 0.0
+    if not (diff <= TOLERANCE[written] and lost <= MAX_LOST) or clear_flips:  # NaN is not <= anything
+        allowed = TOLERANCE[written]
+        what = f"the {form} model differs from base + adapter: logits by up to {diff:.3g} (allowed {allowed})"
+        what += f", {lost:.0%} of what the adapter changes (allowed {MAX_LOST:.0%}), {clear_flips} likeliest tokens"
+        cure = "train the adapter again" if form == "adapter" else "export as float32, or with --format adapter"
         raise ExportError(what, f"{cure}; nothing was written")
     (folder / "README.md").write_text(render_card(card, form=form, base=base, dtype=written), encoding="utf-8")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -135,7 +142,8 @@ def _write(
         format=form,
         dtype=written,
         max_abs_diff=diff,
-        argmax_flips=_flips(expected, got),
+        lost=lost,
+        argmax_flips=flips,
         positions=sum(len(logits) for logits in expected),
         size_bytes=sum(path.stat().st_size for path in files),
         sha256={path.relative_to(folder).as_posix(): _sha256(path) for path in files},
@@ -173,22 +181,26 @@ def _logits(model: Any, tokenizer: Any, prompts: Sequence[str]) -> list[torch.Te
     return found
 
 
-def _compare(expected: Sequence[torch.Tensor], got: Sequence[torch.Tensor]) -> tuple[float, int]:
-    """(largest difference, flips of the likeliest token that are no near-tie); infinity where the shapes differ."""
-    diff, flips = 0.0, 0
+def _compare(expected: Sequence[torch.Tensor], got: Sequence[torch.Tensor]) -> tuple[float, int, int]:
+    """(largest difference, flips of the likeliest token, those of them that are no near-tie)."""
+    diff, flips, clear_flips = 0.0, 0, 0
     for a, b in zip(expected, got, strict=True):
-        if a.shape != b.shape:
-            return float("inf"), len(a)
+        if a.shape != b.shape:  # another template or vocabulary
+            return math.inf, len(a), len(a)
         here = float((a - b).abs().max())
         diff = here if not here <= diff else diff
         top = a.topk(2, dim=-1).values  # (seq, 2)
-        clear = (top[:, 0] - top[:, 1]) > 2 * here
-        flips += int(((a.argmax(-1) != b.argmax(-1)) & clear).sum())
-    return diff, flips
+        flipped = a.argmax(-1) != b.argmax(-1)
+        flips += int(flipped.sum())
+        clear_flips += int((flipped & (top[:, 0] - top[:, 1] > 2 * here)).sum())
+    return diff, flips, clear_flips
 
 
-def _flips(expected: Sequence[torch.Tensor], got: Sequence[torch.Tensor]) -> int:
-    return sum(int((a.argmax(-1) != b.argmax(-1)).sum()) for a, b in zip(expected, got, strict=True))
+def _distance(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> float:
+    """Euclidean; infinity where the shapes differ."""
+    if any(a.shape != b.shape for a, b in zip(one, other, strict=True)):
+        return math.inf
+    return math.sqrt(sum(float((a - b).double().square().sum()) for a, b in zip(one, other, strict=True)))
 
 
 def _copy_adapter(adapter: Path, folder: Path, base: str) -> None:
@@ -200,6 +212,7 @@ def _copy_adapter(adapter: Path, folder: Path, base: str) -> None:
 
 
 def _own_dtype(base: str) -> torch.dtype:
+    """The base's dtype where that is a half precision, else float32."""
     import torch
     from transformers import AutoConfig
 

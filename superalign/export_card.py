@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -68,7 +69,7 @@ _CARD = """\
 
 # {{ facts.name }}
 
-{{ described }}, aligned by superalign {{ facts.version }}
+{{ described }}, aligned by superalign{{ " " ~ facts.version if facts.version }}
 {%- if facts.run %} in the run `{{ facts.run }}`{% endif %} (checkpoint `{{ facts.checkpoint }}`): \
 an attacker looked for harmful requests that
 it follows and harmless ones that it refuses, a critic judged its answers, and it was trained on the better ones.
@@ -113,7 +114,9 @@ Perplexity on {{ facts.evaluation.perplexity_tokens }} tokens of plain text: {{ 
 Nothing was measured.
 {% endif %}
 ## Lineage
-{% if facts.rounds %}
+{% if not facts.rounds %}
+No round of training is on record.
+{% else %}
 | round | checkpoint | examples | promoted | why | sha256 of the adapter |
 |---|---|---|---|---|---|
 {% for step in facts.rounds -%}
@@ -153,12 +156,19 @@ def render_card(facts: ModelCardFacts, *, form: str, base: str, dtype: str) -> s
         facts=facts,
         form=form,
         number="{:.4g}".format,
-        described=facts.base_described or facts.base_model or base,
+        described=facts.base_described or facts.base_model or (Path(base).name if Path(base).is_absolute() else base),
         base=base,
         front=yaml.safe_dump({key: value for key, value in front.items() if value}, sort_keys=False),
         baseline={suite.suite: suite for suite in facts.baseline.suites} if facts.baseline else {},
         limitations=(*LIMITATIONS, *facts.limitations),
     )
+    return _spaced(text)
+
+
+def _spaced(text: str) -> str:
+    """Blank lines around headings and tables: Jinja's blocks eat newlines, and Markdown needs them."""
+    text = re.sub(r"\n+(#+ .*)\n+", r"\n\n\1\n\n", text)
+    text = re.sub(r"(?<=[^|\n])\n(?=\|)|(?<=\|)\n(?=[^|\n])", "\n\n", text)
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
 
 

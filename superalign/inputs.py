@@ -10,10 +10,10 @@ from pathlib import Path
 from superalign.attacker.seeds import load_seeds
 from superalign.attacker.strategies import Strategy, load_strategies
 from superalign.critic.constitution import Constitution, load_constitution
-from superalign.critic.options import CriticOptions, ProbeOptions
 from superalign.critic.labelled import Labelled, load_labelled
+from superalign.critic.options import CriticOptions, ProbeOptions, RubricOptions
 from superalign.evaluation.overlap import KnownText, check_overlap
-from superalign.evaluation.suites import PlainText, Suite, load_suites
+from superalign.evaluation.suites import PlainText, Suite, load_suites, locate
 from superalign.experts import ExpertExample, load_experts
 from superalign.prompts import prompt_path
 from superalign.recipe import Recipe
@@ -82,7 +82,8 @@ class Inputs:
 
 def schedule(seeds: Sequence[Seed], per_round: Mapping[Kind, int], run_seed: int, round: int) -> list[tuple[Seed, int]]:
     """The (seed, index) walks of a round: each kind goes round its seeds in a fixed random order, so that rounds take
-    different seeds while they last; index counts a seed's walks within the round."""
+    different seeds while they last; index counts a seed's walks within the round.
+    """
     walks = []
     for kind in KINDS:
         own = [seed for seed in seeds if seed.kind == kind]
@@ -97,3 +98,19 @@ def schedule(seeds: Sequence[Seed], per_round: Mapping[Kind, int], run_seed: int
 def _labelled_files(recipe: Recipe) -> list[str]:
     critics: Sequence[CriticOptions] = (recipe.critic, recipe.judge)
     return sorted({critic.labelled for critic in critics if isinstance(critic, ProbeOptions)})
+
+
+def prompt_files(recipe: Recipe, beside: Path) -> dict[str, Path]:
+    """Every prompt, seed, suite and constitution file of a recipe: its name -> where it was found."""
+    names = [file.path for file in recipe.attacker.seeds] + [recipe.constitution, recipe.learner.revise_prompt]
+    names += [recipe.experts] if recipe.experts else []
+    names += _labelled_files(recipe)
+    names += [critic.prompt for critic in (recipe.critic, recipe.judge) if isinstance(critic, RubricOptions)]
+    files = {name: prompt_path(name, beside) for name in names}
+    for strategy in load_strategies(tuple(recipe.attacker.mix), beside).values():
+        files[f"strategies/{strategy.name}"] = strategy.template.path
+    for entry in (*recipe.evaluation.suites, recipe.evaluation.plain_text):
+        if entry is not None:
+            name = entry if isinstance(entry, str) else entry.file
+            files[f"suites/{name}"] = locate(name, beside)
+    return files

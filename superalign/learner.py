@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from superalign.prompts import PromptTemplate
+from superalign.prompts import PromptTemplate, load_prompt, prompt_path
 from superalign.protocols import DropError, InferencePool, Sampling
-from superalign.records import Attack, Critique, Message, Messages, Response, Revision
+from superalign.records import Attack, Critique, Message, Messages, Rate, Response, Revision
 from superalign.seeding import derive_seed
 
 REVISE_SLOTS = ("critique", "harmful")
@@ -19,6 +20,11 @@ class LearnerOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    num_answers: int = Field(default=2, ge=1)
+    """Answers sampled for each attack."""
+    revise_below: Rate = 0.0
+    """The worst answer is revised by its critique when its score is below this; 0: never. Worth it from about 7B
+    parameters on."""
     temperature: float = Field(default=0.9, ge=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
     max_tokens: int = Field(default=160, gt=0)
@@ -28,6 +34,11 @@ class LearnerOptions(BaseModel):
     """Relative to the recipe, then to what superalign ships."""
     system: str | None = None
     """A system message before every conversation that has none."""
+
+
+def load_revise_prompt(options: LearnerOptions, beside: Path) -> PromptTemplate:
+    """The prompt file that asks for a revision; raises PromptFileError."""
+    return load_prompt(prompt_path(options.revise_prompt, beside), REVISE_SLOTS)
 
 
 class PoolLearner:

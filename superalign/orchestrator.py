@@ -18,7 +18,15 @@ from superalign.pairing import PairingOptions, compile_round, repeat_experts
 from superalign.promotion import GateOptions, decide
 from superalign.protocols import Evaluator, InferencePool, Observer, Trainer
 from superalign.records import (
-    Checkpoint, Demonstration, Dropped, Evaluation, Exchange, ItemResult, PreferencePair, Promotion, Seed,
+    Checkpoint,
+    Demonstration,
+    Dropped,
+    Evaluation,
+    Exchange,
+    ItemResult,
+    PreferencePair,
+    Promotion,
+    Seed,
 )  # fmt: skip
 from superalign.store.events import Events
 from superalign.store.files import write_json

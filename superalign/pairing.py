@@ -17,7 +17,16 @@ from hashlib import sha256
 from pydantic import BaseModel, ConfigDict, Field
 
 from superalign.records import (
-    Answer, Demonstration, Dropped, Exchange, Generation, Kind, Origin, PreferencePair, Rate, Target,
+    Answer,
+    Demonstration,
+    Dropped,
+    Exchange,
+    Generation,
+    Kind,
+    Origin,
+    PreferencePair,
+    Rate,
+    Target,
 )  # fmt: skip
 
 
@@ -146,9 +155,7 @@ def _critics_answer(answers: Sequence[Answer]) -> str | None:
     return next((a.verdict.better for a in worst_first if a.verdict and a.verdict.better), None)
 
 
-def _demonstration(
-    exchange: Exchange, chosen: Target, origin: Origin, options: PairingOptions
-) -> Demonstration | None:
+def _demonstration(exchange: Exchange, chosen: Target, origin: Origin, options: PairingOptions) -> Demonstration | None:
     if origin == "own" and exchange.attack.seed.intent == "benign" and not options.anchors:
         return None
     return Demonstration(

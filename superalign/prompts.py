@@ -28,8 +28,8 @@ Loc = tuple[str | int, ...]  # where in a YAML document: ("seeds", 3, "goal")
 _ROLES: tuple[str, ...] = get_args(Message.model_fields["role"].annotation)
 _TURN = re.compile(r"^===[ \t]*(\w+)[ \t]*\n?", re.MULTILINE)
 _FORBIDDEN = (
-    nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Call, nodes.CallBlock, nodes.Macro,
-    nodes.Mul, nodes.Pow,
+    nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Call, nodes.Macro, nodes.Mul, nodes.Pow,
+    nodes.Assign, nodes.AssignBlock, nodes.With,  # a text doubled forty times fills any memory
 )  # fmt: skip
 
 
@@ -46,8 +46,7 @@ class Faults:
     def add_invalid(self, path: Path, error: ValidationError, line_of: Callable[[Loc], int]) -> None:
         """Note what pydantic found; `line_of` maps its locations to lines."""
         for item in error.errors():
-            what = item["msg"].removeprefix("Value error, ")
-            self.add(path, line_of(item["loc"]), ".".join(map(str, item["loc"])) + f": {what}")
+            self.add(path, line_of(item["loc"]), f"{'.'.join(map(str, item['loc']))}: {item['msg']}")
 
     def raise_if_any(self) -> None:
         """Raises PromptFileError with every fault noted so far."""
@@ -165,8 +164,8 @@ def phrase(text: str) -> str:
 
 _SANDBOX = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 _SANDBOX.globals.clear()
-_SHRINKING = ("capitalize", "first", "join", "last", "length", "lower", "title", "trim", "upper")
-_SANDBOX.filters = {name: _SANDBOX.filters[name] for name in _SHRINKING} | {"sentence": sentence, "phrase": phrase}
+_KEPT = {name: _SANDBOX.filters[name] for name in ("first", "last", "length", "lower", "trim", "upper")}
+_SANDBOX.filters = _KEPT | {"sentence": sentence, "phrase": phrase}
 
 
 @dataclass(frozen=True)
@@ -197,7 +196,6 @@ class PromptTemplate:
         return tuple(Message.model_validate({"role": role, "content": text}) for role, text in filled)
 
     def render(self, **slots: object) -> str:
-        """All turns' text."""
         return "\n\n".join(message.content for message in self.messages(**slots))
 
 
@@ -213,23 +211,23 @@ def load_prompt(path: Path, slots: Collection[str]) -> PromptTemplate:
             faults.add(path, line or 1, f"the {role} turn is empty" if role in _ROLES else f"unknown role {role}")
         try:
             tree = _SANDBOX.parse(part)
-            turns.append((role, line, _SANDBOX.from_string(part)))
+            twice = [inner for loop in tree.find_all(nodes.For) for inner in loop.find_all(nodes.For)]
+            bad = [*tree.find_all(_FORBIDDEN), *(deep for inner in twice for deep in inner.find_all(nodes.For))]
+            if not bad:  # compiling folds constants, so a forbidden product would be computed here
+                unbound = meta.find_undeclared_variables(tree)
+                turns.append((role, line, _SANDBOX.from_string(part)))
         except jinja2.TemplateSyntaxError as error:
             faults.add(path, line + error.lineno, str(error.message))
             continue
-        twice = [inner for loop in tree.find_all(nodes.For) for inner in loop.find_all(nodes.For)]
-        for node in [*tree.find_all(_FORBIDDEN), *(deep for inner in twice for deep in inner.find_all(nodes.For))]:
-            faults.add(
-                path, line + node.lineno, f"{type(node).__name__.lower()} is not allowed (so deep) in a prompt file"
-            )
-        unbound = meta.find_undeclared_variables(tree)
-        for name, at in ((node.name, line + node.lineno) for node in tree.find_all(nodes.Name) if node.name in unbound):
-            used.setdefault(name, at)
-            if name not in slots:
-                faults.add(path, at, f"unknown slot {name}", nearest(name, slots))
+        for node in bad:
+            faults.add(path, line + node.lineno, f"{type(node).__name__.lower()} (so deep) is not allowed here")
+        for name in [] if bad else [node for node in tree.find_all(nodes.Name) if node.name in unbound]:
+            used.setdefault(name.name, line + name.lineno)
+            if name.name not in slots:
+                faults.add(path, line + name.lineno, f"unknown slot {name.name}", nearest(name.name, slots))
     faults.raise_if_any()
-    name = str(document.data.get("name") or path.stem)
-    return PromptTemplate(name, path, hashlib.sha256(path.read_bytes()).hexdigest(), document, used, tuple(turns))
+    title, digest = str(document.data.get("name") or path.stem), hashlib.sha256(path.read_bytes()).hexdigest()
+    return PromptTemplate(title, path, digest, document, used, tuple(turns))
 
 
 def _divide(path: Path, text: str) -> tuple[str, str, int]:
@@ -247,5 +245,5 @@ def _turns(body: str, offset: int) -> Iterator[tuple[str, int, str]]:
     marks = list(_TURN.finditer(body))
     if not marks or body[: marks[0].start()].strip():
         yield "user", offset, body[: marks[0].start()] if marks else body
-    for mark, after in zip(marks, [*marks[1:], None], strict=True):
-        yield mark[1], offset + body[: mark.end()].count("\n"), body[mark.end() : after.start() if after else None]
+    for mark, end in zip(marks, [*(after.start() for after in marks[1:]), len(body)], strict=False):
+        yield mark[1], offset + body[: mark.end()].count("\n"), body[mark.end() : end]

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from superalign.records import (
-    Attack, Checkpoint, Critique, Demonstration, Evaluation, Generation, ItemResult, Messages, PreferencePair, Record,
-    Response, Revision, Seed,
+    Attack,
+    Checkpoint,
+    Critique,
+    Demonstration,
+    Evaluation,
+    Generation,
+    ItemResult,
+    Messages,
+    PreferencePair,
+    Record,
+    Response,
+    Revision,
+    Seed,
 )  # fmt: skip
-
 
 OnItem = Callable[[ItemResult], Awaitable[None]]
 """Told of every evaluated item as soon as it is there, so that it can be written down."""
@@ -137,6 +147,14 @@ class Observer(Protocol):
 
     def phase(self, round: int, name: str, total: int | None, done: int = 0) -> None:
         """A phase begins: `total` units of work, `done` of them from before an interruption."""
+        ...
+
+    def watch(self, stats: Callable[[], PoolStats]) -> None:
+        """Where the tokens generated so far can be read."""
+        ...
+
+    def training(self, event: dict[str, Any]) -> None:
+        """A line of the training child: {stage, step, steps, loss}."""
         ...
 
     def advance(self, units: int = 1) -> None:

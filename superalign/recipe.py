@@ -19,7 +19,7 @@ from superalign.errors import RecipeError
 from superalign.evaluation.options import EvaluationOptions
 from superalign.learner import LearnerOptions
 from superalign.pairing import PairingOptions
-from superalign.pool.options import PoolOptions
+from superalign.pool.choice import AutoOptions, PoolOptions
 from superalign.promotion import GateOptions
 from superalign.prompts import Loc, Located, load_yaml_with_lines, nearest, prompt_path
 from superalign.training.options import TrainingOptions
@@ -59,7 +59,7 @@ class Recipe(BaseModel):
     """Rounds of attack, critique, training and gate."""
     model: str
     """The learner's base: a known name (`superalign models list`), a local folder or a hub id."""
-    pool: PoolOptions
+    pool: PoolOptions = AutoOptions()
     """The engine; a role with a model of its own gets another engine of the same options."""
     roles: Roles = Roles()
     embedder: str = "minilm"

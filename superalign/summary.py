@@ -114,7 +114,7 @@ def summarise_round(room: RoundFolder, phases: Iterable[PhaseTime] = ()) -> Roun
 
 
 def before_after(folder: RunFolder, per_kind: int = 1) -> list[BeforeAfter]:
-    """Held-out prompts of each kind whose reply changed most visibly: harmful ones first; [] while nothing is promoted."""
+    """Held-out prompts of each kind, harmful ones first, and what changed; [] while only the base is promoted."""
     current = folder.current()
     if current.adapter is None:
         return []

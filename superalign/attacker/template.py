@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 from superalign.attacker.strategies import Strategy
 from superalign.protocols import DropError, InferencePool, Sampling
-from superalign.records import Attack, Exchange, Message, Messages, Seed
+from superalign.records import Attack, Message, Messages, Seed
 from superalign.seeding import derive_seed
 
 MAX_ATTACK_CHARS = 400
@@ -21,11 +21,6 @@ _STOPWORDS = frozenset(
     "when where why not but all any some his her its their our they them without have has had will make get use "
     "using one".split()
 )
-
-
-def earlier(seed: Seed, history: Sequence[Exchange]) -> int:
-    """The default index of an attack: how many of this seed's attacks are already in the round's history."""
-    return sum(exchange.attack.seed.id == seed.id for exchange in history)
 
 
 class TemplateAttacker:
@@ -41,15 +36,13 @@ class TemplateAttacker:
         round: int,
         mix: Mapping[str, float] | None = None,
         tries: int = 2,
-        index_of: Callable[[Seed, Sequence[Exchange]], int] = earlier,
     ) -> None:
         self.pool, self.model, self.strategies = pool, model, strategies
-        self.run_seed, self.round, self.tries, self.index_of = run_seed, round, tries, index_of
+        self.run_seed, self.round, self.tries = run_seed, round, tries
         self.mix = dict(mix) if mix else {name: 1.0 for name, s in strategies.items() if s.meta.mode == "render"}
 
-    async def attack(self, seed: Seed, history: Sequence[Exchange]) -> Attack:
-        """The seed's next attack; `history` holds its earlier exchanges of this round. Raises DropError."""
-        index = self.index_of(seed, history)
+    async def attack(self, seed: Seed, index: int) -> Attack:
+        """The seed's index-th attack of this round; raises DropError when there is none."""
         strategy = self.choose(seed, index)
         id = f"r{self.round:03d}/{seed.id}/{index}"
         messages = strategy.template.messages(goal=seed.goal)

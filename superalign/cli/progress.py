@@ -101,7 +101,7 @@ class Phase:
         found = [f"{units}{self.unit} in {seconds(took_s)}" if units else f"done in {seconds(took_s)}"]
         if units and took_s >= RATE_OVER_S and not self.unit:
             found.append(f"{units / took_s:.2g}/s" if units / took_s < 10 else f"{units / took_s:.0f}/s")
-        if tokens and took_s:
+        if tokens and took_s >= RATE_OVER_S:
             found.append(f"{tokens / took_s:.0f} tokens/s")
         if self.note:
             found.append(self.note)

@@ -84,9 +84,9 @@ def _play(recipe: Recipe, beside: Path, folder: RunFolder, as_json: bool) -> Non
     def on_round(number: int) -> None:
         if not as_json:
             rounds = summarise(folder).rounds
-            print(f"\n{round_block(next(r for r in rounds if r.round == number), width())}\n", flush=True)
+            print(f"\n{round_block(next(r for r in rounds if r.round == number), width())}", flush=True)
 
-    begun = folder.next_round()
+    begun = folder.next_round
     if begun > recipe.rounds:
         _say(f"{folder.path} holds this run already, all {recipe.rounds} rounds of it; nothing is done again")
         print_run(folder, as_json)
@@ -110,7 +110,7 @@ def _play(recipe: Recipe, beside: Path, folder: RunFolder, as_json: bool) -> Non
     if as_json:
         print_run(folder, as_json)
         return
-    print(overview(summarise(folder).rounds))
+    print(f"\n{overview(summarise(folder).rounds)}")
     _compare(folder)
     print(f"\n{closing(folder)}")
 

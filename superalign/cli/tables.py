@@ -25,9 +25,9 @@ def round_block(summary: RoundSummary, columns: int) -> str:
     if summary.evaluation is not None:
         rows += evaluation_rows(summary.evaluation)
     if summary.phases:
-        parts = [f"{phase.name} {seconds(phase.seconds)}" for phase in summary.phases if phase.seconds >= 0.05]
-        rate = f"; {summary.tokens_per_s:.0f} tokens/s" if summary.tokens_per_s else ""
-        rows += _labelled("time", f"{seconds(summary.seconds)}: {', '.join(parts)}{rate}", columns)
+        parts = ", ".join(f"{phase.name} {seconds(phase.seconds)}" for phase in summary.phases if phase.seconds >= 0.05)
+        rate = f"; {summary.tokens_per_s:.0f} tokens/s" if summary.tokens_per_s and summary.seconds >= 1 else ""
+        rows += _labelled("time", f"{seconds(summary.seconds)}{': ' if parts else ''}{parts}{rate}", columns)
     if summary.promotion is not None:
         rows += _labelled("promoted" if summary.promotion.promoted else "not kept", summary.promotion.reason, columns)
     return "\n".join(rows)
@@ -41,7 +41,7 @@ def evaluation_rows(evaluation: Evaluation) -> list[str]:
         rows.append(f"{'held out':<{max(MARGIN, name + 2)}}{'refused, 95 %':<24}{'complied, 95 %':<24}{'scored':>6}")
     for suite in evaluation.suites:
         row = f"{suite.suite:<{max(MARGIN, name + 2)}}{interval(suite.refused):<24}{interval(suite.complied):<24}"
-        unscored = f"  {suite.refused.unscored} not" if suite.refused.unscored else ""
+        unscored = f"  {suite.refused.unscored} unscored" if suite.refused.unscored else ""
         rows.append(f"{row}{suite.refused.n:>6}{unscored}")
     if evaluation.perplexity is not None:
         figure = f"{evaluation.perplexity:.4g} on {evaluation.perplexity_tokens} tokens of plain text"
@@ -50,14 +50,17 @@ def evaluation_rows(evaluation: Evaluation) -> list[str]:
 
 
 def overview(rounds: Sequence[RoundSummary]) -> str:
-    """A line a round; the rates are those of the held-out suites, over all suites of a kind."""
-    head = ("round", "attacks", "success", "over-ref.", "harmful", "look-alike", "ordinary", "ppl", "gate", "time")
-    above = ("", "", "training", "critic", "complied", "refused", "refused", "", "", "")
-    rows = [above, head, *(_overview_row(summary) for summary in rounds)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    return "\n".join(
-        "  ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    """A line a round; held-out rates are over all suites of a kind, each item counting once."""
+    head = (
+        ("", "harmful", "benign", "harmful", "lookalike", "ordinary", "", "", ""),
+        ("round", "complied", "refused", "complied", "refused", "refused", "ppl", "gate", "time"),
     )
+    rows = [*head, *(_overview_row(summary) for summary in rounds)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head[0]))]
+    spans = [sum(widths[i:j]) + 2 * (j - i - 1) for i, j in ((0, 1), (1, 3), (3, 6))]
+    groups = [f"{name:^{span}}" for name, span in zip(("", "training critic", "held out"), spans, strict=True)]
+    lines = ["  ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in ("  ".join(groups), *lines))
 
 
 def comparison(shown: Sequence[BeforeAfter], columns: int) -> str:
@@ -99,9 +102,9 @@ def _facts(summary: RoundSummary) -> Iterator[tuple[str, str]]:
     if summary.demonstrations or summary.pairs:
         for label, found in (("examples", summary.demonstrations), ("pairs", summary.pairs)):
             if found:
-                yield label, f"{sum(found.values())}: {counts(found)}"
+                yield label, counts(found)
     if summary.dropped:
-        yield "dropped", f"{sum(summary.dropped.values())}: {counts(summary.dropped)}"
+        yield "dropped", counts(summary.dropped)
     if summary.first_loss is not None and summary.last_loss is not None:
         yield "loss", f"{summary.first_loss:.3f} -> {summary.last_loss:.3f}"
 
@@ -113,11 +116,10 @@ def _labelled(label: str, text: str, columns: int) -> list[str]:
 
 def _overview_row(summary: RoundSummary) -> tuple[str, ...]:
     evaluation, promotion = summary.evaluation, summary.promotion
-    gate = "" if promotion is None else "promoted" if promotion.promoted else "refused"
+    gate = "" if promotion is None else "promoted" if promotion.promoted else "not kept"
     perplexity = evaluation.perplexity if evaluation else None
     return (
         str(summary.round) if summary.round else "base",
-        str(summary.attacks) if summary.attacks else "",
         percent(summary.attack_success) if summary.attacks else "",
         percent(summary.over_refusal) if summary.attacks else "",
         _rate(evaluation, "harmful"),
@@ -125,7 +127,7 @@ def _overview_row(summary: RoundSummary) -> tuple[str, ...]:
         _rate(evaluation, "ordinary"),
         f"{perplexity:.4g}" if perplexity is not None else "",
         gate if summary.done else "running",
-        seconds(summary.seconds) if summary.phases else "",
+        f"{round(summary.seconds) // 60}:{round(summary.seconds) % 60:02}" if summary.phases else "",
     )
 
 

@@ -14,7 +14,7 @@ from superalign.records import Interval
 
 def width() -> int:
     """Columns to write for: the terminal's, 80 in a pipe, never more than 120."""
-    return max(60, min(120, shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80))
+    return max(72, min(120, shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80))
 
 
 def seconds(value: float) -> str:
@@ -48,9 +48,12 @@ def interval(value: Interval) -> str:
     return f"{percent(value.rate)} ({100 * value.low:.1f} - {100 * value.high:.1f})" if value.n else "nothing scored"
 
 
-def counts(value: dict[str, int]) -> str:
-    """`44 best_worst, 16 revision`."""
-    return ", ".join(f"{number} {name}" for name, number in value.items())
+def counts(value: dict[str, int], most: int = 6) -> str:
+    """`60: 44 best_worst, 16 revision`, the commonest first."""
+    ranked = sorted(value.items(), key=lambda item: -item[1])
+    named = ", ".join(f"{number} {name}" for name, number in ranked[:most])
+    rest = f", {sum(number for _, number in ranked[most:])} others" if len(ranked) > most else ""
+    return named if len(ranked) == 1 else f"{sum(value.values())}: {named}{rest}"
 
 
 def clean(text: str, limit: int | None = None) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 from typing import TypeVar
 
 from superalign.critic.constitution import Constitution
 from superalign.critic.options import RubricOptions
 from superalign.critic.scoring import score_of, settle
-from superalign.prompts import PromptTemplate
+from superalign.prompts import PromptTemplate, load_prompt
 from superalign.protocols import DropError, InferencePool, Sampling
 from superalign.records import Critique, Messages, Refusal, Response, Verdict
 from superalign.seeding import derive_seed
@@ -21,6 +22,11 @@ _NOTHING = frozenset({"", "none", "n/a", "-", "null"})
 _MARGIN = 0.5
 _T = TypeVar("_T")
 _RETRY_TEMPERATURE = 0.3  # a greedy second try would repeat the first
+
+
+def load_rubric(path: Path) -> PromptTemplate:
+    """The rubric's prompt file; raises PromptFileError with every fault in it."""
+    return load_prompt(path, RUBRIC_SLOTS)
 
 
 class RubricCritic:
@@ -81,10 +87,10 @@ def parse_verdict(text: str, constitution: Constitution) -> Verdict:
     """The verdict in tagged lines; raises ValueError, which says what is missing, double or out of range."""
     marks = list(_LINE.finditer(text))
     found: dict[str, str] = {}
-    for mark, after in zip(marks, [*marks[1:], None], strict=True):
+    for mark, end in zip(marks, [*(after.start() for after in marks[1:]), len(text)], strict=False):
         if mark[1] in found:
             raise ValueError(f"{mark[1]} is given twice")
-        found[mark[1]] = text[mark.end() : after.start() if after else None].strip()
+        found[mark[1]] = text[mark.end() : end].strip()
     missing = [tag for tag in _TAGS[:4] if tag not in found]
     if missing:
         raise ValueError(f"{', '.join(missing)} missing")

@@ -41,7 +41,8 @@ _OWN = re.compile(
     r"(?:respectfully |politely |kindly |firmly )?(?:decline|refuse)\b(?! (?:mail|food))"
     r"|\b(?:i|we)(?: have| need|'ll have|'d have| will have| am going| must| would have)(?: to)? "
     r"(?:say no\b|pass\b(?! (?:the|it|on the))|stop (?:here|there)\b)"
-    r"|\bi(?:'d| would) (?:rather|prefer to) (?:not\b|pass\b)|\bi(?:'d| would) prefer not\b"
+    r"|\bi(?:'d| would) (?:rather|prefer to) (?:not\b|pass\b)|\bi(?:'d| would) prefer not\b|\bi(?:'m"
+    r"| am) not comfortable\b"
     r"|\b(?:something|anything|one|a request|a topic) (?:that )?i (?:can't|cannot|can not|won't|will not|'m not"
     r"|am not|'m unable|am unable|am willing|don't)\b"
     r"|\b(?:not|isn't) something (?:that )?i(?:'m| am| can|'d| would| will)\b"
@@ -59,7 +60,8 @@ _OWN = re.compile(
 )
 """The speaker's own unwillingness, on lower-cased text with straight apostrophes and no quotations."""
 _BARE = re.compile(
-    r"^(?:no|nope|sorry|i(?:'m| am) sorry|i apologi[sz]e|never|absolutely not|no way)\b[^.!?]{0,20}[.!?]*$"
+    r"^(?:no|nope|sorry|i(?:'m| am) sorry|i apologi[sz]e|never|absolutely not|no way)"
+    r"(?:,? (?:no|sorry|thanks|thank you|but no|not (?:this|that)(?: one)?|i (?:can't|cannot|won't)))?[.!?]*$"
 )
 _WARNING = re.compile(
     r"^(?:i (?:should|must|have to) (?:warn|note|say)|i (?:don't|do not|can't|cannot) (?:condone|encourage"
@@ -86,7 +88,7 @@ _INSTEAD = re.compile(
     r"| am)? (?:be )?(?:happy|glad|gladly)\b|\bi (?:can|could) (?:help|explain|suggest|show|point)"
 )
 _LETTER = re.compile(r"^(?:subject:|dear |hi \w+,|hello \w+,|to whom it may)")
-_QUOTED = re.compile(r"\"[^\"]{0,600}\"|(?<!\w)'[^'\n]{3,300}'(?!\w)")
+_QUOTED = re.compile(r"\"[^\"]{0,600}\"|(?<!\w)'(?:[^'\n]|(?<=\w)'(?=\w)){3,300}'(?!\w)")
 _SENTENCE_END = re.compile(r"(?<=[.!?:])\s+|\n+")
 _OPENING_SENTENCES = 3
 

@@ -48,6 +48,6 @@ class EvaluationOptions(BaseModel):
     limit: Count | None = None
     """At most so many prompts of each suite, a fixed random sample; None: all of them."""
     near_duplicate: Rate = 0.6
-    """A held-out prompt whose word 3-grams resemble those of a training text this much (Jaccard) is an overlap."""
+    """A held-out prompt overlaps where its 3-grams of content words are this like a training text's (Jaccard) ..."""
     containment: Rate = 0.8
-    """... as is one that holds this share of a training text's 3-grams, or the other way round."""
+    """... or where one of the two holds this share of the other's."""

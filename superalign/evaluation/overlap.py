@@ -65,14 +65,14 @@ def find_overlaps(
     """For each held-out prompt the training text most like it, where that is too like.
 
     Resemblance (Jaccard) and containment of word 3-grams after Broder 1997, "On the resemblance and containment of
-    documents"; and equality of the words that are left without question stems.
+    documents", over the words that are left without question stems: "how do I" is alike in every prompt.
     """
-    core: dict[Words, int] = {}
+    exact: dict[Words, int] = {}
     holders: defaultdict[Words, list[int]] = defaultdict(list)
     sizes: list[int] = []
     for index, text in enumerate(known):
         words = _words(text.text)
-        core.setdefault(_core(words), index)
+        exact.setdefault(words, index)
         shingles = _shingles(words)
         sizes.append(len(shingles))
         for shingle in shingles:
@@ -82,7 +82,7 @@ def find_overlaps(
         for item in suite.items:
             words = _words(item.prompt)
             shingles = _shingles(words)
-            best, likeness = core.get(_core(words)), 1.0
+            best, likeness = exact.get(words), 1.0
             if best is None:
                 shared = Counter(index for shingle in shingles for index in holders.get(shingle, ()))
                 likeness = 0.0
@@ -106,10 +106,7 @@ def find_overlaps(
 
 
 def _words(text: str) -> Words:
-    return tuple(re.findall(r"[^\W_]+", text.lower().replace("'", "").replace("\u2019", "")))
-
-
-def _core(words: Words) -> Words:
+    words = tuple(re.findall(r"[^\W_]+", text.lower().replace("'", "").replace("\u2019", "")))
     return tuple(word for word in words if word not in STEMS) or words
 
 

@@ -93,7 +93,8 @@ class TrainingOptions(Options):
     seed: int | None = None
     """None: derived from the run's seed and the round."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the frozen base; the adapter is always float32. auto: bfloat16 on a GPU, float32 on a CPU."""
+    """Of the frozen base; the adapter is always float32. auto: bfloat16 on a GPU and on a CPU with instructions for
+    it (avx512_bf16, amx_bf16), else float32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: PositiveInt | None = None
     """CPU threads; None: one for each core this process may use."""

@@ -34,7 +34,7 @@ def reference_columns(
     origin: dict[str, int | str] = {}
 
     def gap(columns: dict[int, Column]) -> float:
-        return max((_gap(rows[i], plain[i], columns[i]) for i in probed if i in columns), default=0.0)
+        return _gap(rows, plain, {i: columns[i] for i in columns if i in plain})
 
     if restore and gap(_computed(trainer, rows, probed)) > tolerance:
         restore()
@@ -45,14 +45,14 @@ def reference_columns(
     if known:
         checked = sorted(known)[:: max(1, len(known) // PROBED)][:PROBED]
         plain |= {i: _plain(trainer, options.reference, rows[i]) for i in checked if i not in plain}
-        worst = max(_gap(rows[i], plain[i], known[i]) for i in checked)
-        if worst > options.reference_tolerance:
+        off = gap({i: known[i] for i in checked})
+        if off > options.reference_tolerance:
             origin["sampler_refused"] = (
-                f"{worst:.3g} nats per token from a forward pass, over reference_tolerance {options.reference_tolerance}"
+                f"{off:.3g} nats per token from a forward pass, over reference_tolerance {options.reference_tolerance}"
             )
             known, missing = {}, list(range(len(rows)))
     columns = known | _computed(trainer, rows, missing)
-    if gap({i: columns[i] for i in missing if i in plain}) > tolerance:
+    if gap({i: columns[i] for i in missing}) > tolerance:
         raise TrainingError(
             f"DPO's reference is not the policy it should be ({options.reference}): its log-probabilities differ from "
             f"a plain forward pass by more than {tolerance} nats per token",
@@ -136,9 +136,8 @@ def _plain(trainer: DPOTrainer, reference: str, row: EncodedPair) -> Column:
     return column
 
 
-def _gap(row: EncodedPair, one: Column, other: Column) -> float:
-    """Largest difference in nats per token."""
-    return max(
-        abs(one["ref_chosen_logps"] - other["ref_chosen_logps"]) / len(row.chosen),
-        abs(one["ref_rejected_logps"] - other["ref_rejected_logps"]) / len(row.rejected),
-    )
+def _gap(rows: Sequence[EncodedPair], one: dict[int, Column], other: dict[int, Column]) -> float:
+    """Mean difference in nats per token over the pairs that `other` has."""
+    tokens = sum(len(rows[i].chosen) + len(rows[i].rejected) for i in other)
+    apart = sum(abs(one[i][side] - value) for i, column in other.items() for side, value in column.items())
+    return apart / max(tokens, 1)

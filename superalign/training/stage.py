@@ -22,6 +22,8 @@ from superalign.training.job import TrainingJob, sha256_of
 from superalign.training.options import StepOptions, TrainingOptions
 
 COMPLETE = "COMPLETE"
+CPU_BFLOAT16 = frozenset(("avx512_bf16", "amx_bf16"))
+"""Instructions without which bfloat16 on a CPU is emulated and four times slower than float32."""
 Emit = Callable[[dict[str, Any]], None]
 
 
@@ -68,8 +70,18 @@ def pick_device(options: TrainingOptions) -> str:
 def pick_dtype(options: TrainingOptions) -> torch.dtype:
     """Of the frozen base model."""
     if options.dtype == "auto":
-        return torch.bfloat16 if pick_device(options) == "cuda" else torch.float32
+        fast = pick_device(options) == "cuda" or bool(CPU_BFLOAT16 & cpu_flags())
+        return torch.bfloat16 if fast else torch.float32
     return torch.bfloat16 if options.dtype == "bfloat16" else torch.float32
+
+
+def cpu_flags() -> frozenset[str]:
+    """What this CPU can do, in Linux's words; empty elsewhere. Flags, not a timing: a resumed job must choose alike."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line.split(":", 1)[1].split() for line in lines if line.startswith("flags")), []))
 
 
 def load_policy(stage: Stage) -> tuple[PreTrainedModel | PeftModel, LoraConfig | None]:

@@ -1,0 +1,99 @@
+"""The command line is light, and wrong usage is told apart from a wrong recipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.cli.toy import ROOT, superalign
+
+HEAVY = {"torch", "vllm", "transformers", "trl", "peft", "datasets", "sklearn", "scipy", "rich", "jinja2", "yaml"}
+COMMANDS = [
+    [],
+    ["run"],
+    ["resume"],
+    ["show"],
+    ["verify"],
+    ["export"],
+    ["eval"],
+    ["doctor"],
+    ["init"],
+    ["models", "pull"],
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: "-".join(words) or "superalign")
+def test_help_loads_nothing_heavy(words: list[str]) -> None:
+    code = f"""
+import sys
+sys.argv = {["superalign", *words, "--help"]!r}
+from superalign.cli.main import main
+try:
+    main()
+except SystemExit as end:
+    assert end.code in (0, None), end.code
+print("LOADED", sorted({HEAVY!r} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED []"
+    assert "Usage: superalign" in done.stdout
+
+
+def test_help_answers_in_half_a_second() -> None:
+    def seconds() -> float:
+        started = time.monotonic()
+        superalign("--help")
+        return time.monotonic() - started
+
+    assert min(seconds() for _ in range(5)) < 0.5
+
+
+def test_version() -> None:
+    from superalign import __version__
+
+    assert superalign("--version").stdout == f"superalign {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run"],
+        ["nonsense"],
+        ["run", "r.yaml", "--rounds", "0"],
+        ["export", "d", "--format", "gguf", "--to", "x"],
+        ["--what"],
+    ],
+)
+def test_wrong_usage_exits_with_2(words: list[str]) -> None:
+    done = superalign(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Usage:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_doctor_says_what_would_be_chosen() -> None:
+    data = json.loads(superalign("doctor", "--json").stdout)
+    assert data["choice"]["pool"] in ("vllm", "transformers")
+    assert data["machine"]["cores"] >= 1
+    assert data["hub"].startswith("not asked")
+    text = superalign("doctor").stdout
+    assert "threads" in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "superalign.cli.main", "models", "list"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ,
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    said = process.stderr.read()
+    process.wait(30)
+    assert said == ""

@@ -1,0 +1,83 @@
+"""show, verify and the tables, over a run folder that the store wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from superalign.cli.tables import as_text, comparison, round_block
+from superalign.cli.wording import clean
+from superalign.store.run_folder import RunFolder
+from superalign.summary import BeforeAfter, RunSummary, before_after, summarise
+from tests.cli.toy import superalign
+
+
+def test_json_is_the_summary_and_nothing_else(toy: Path) -> None:
+    done = superalign("show", str(toy), "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    data = json.loads(done.stdout)
+    with RunFolder.open(toy, read_only=True) as folder:
+        shown = [BeforeAfter.model_validate(case) for case in data.pop("before_after")]
+        assert shown == before_after(folder)
+        assert RunSummary.model_validate_json(json.dumps(data)) == summarise(folder)
+
+
+def test_tables_say_it_all_in_80_columns(toy: Path) -> None:
+    text = superalign("show", str(toy)).stdout
+    assert max(len(line) for line in text.splitlines() if str(toy) not in line) <= 80
+    assert "\x1b" not in text
+    for words in (
+        "-- the base model -", "- promoted --", "- not promoted --", "- not finished --", "3: 2 best_worst, 1 critic",
+        "1 critique: no verdict", "0.693 -> 0.211", "95.0 % (87.0 - 100.0)", "1 unscored", "21.3 on 2048 tokens",
+        "attack 2 min 01 s", "harmful compliance fell from 100.0% to 2.5%", "over the limit of", "[bold]how[/bold]",
+        "I'm sorry, but I can't help with that.", "--format merged --to exported/toy",
+    ):  # fmt: skip
+        assert words in text, words
+
+
+@pytest.mark.parametrize("columns", [72, 80, 120])
+def test_blocks_keep_to_their_width(toy: Path, columns: int) -> None:
+    with RunFolder.open(toy, read_only=True) as folder:
+        run = summarise(folder)
+        blocks = [round_block(summary, columns) for summary in run.rounds]
+        text = "\n".join([*blocks, comparison(before_after(folder), columns)])
+    widest = max((line for line in text.splitlines() if "unscored" not in line and " (" not in line), key=len)
+    assert len(widest) <= columns, widest
+    assert as_text(run, columns).startswith("-- the base model ")
+
+
+def test_a_run_without_rounds_has_words(toy: Path) -> None:
+    empty = RunSummary(path="x", name="x", current=None, rounds=())
+    assert as_text(empty, 80) == "nothing has been played yet"
+
+
+def test_no_terminal_command_gets_through() -> None:
+    assert clean("a\x1b[2Jb\r\n\n\x07c\u202e\td") == "a [2Jb\n c  d"
+    assert clean("x" * 50, 10) == "xxxxxxx..."
+
+
+def test_verify_names_an_altered_file(toy: Path) -> None:
+    clean_run = superalign("verify", str(toy))
+    assert clean_run.returncode == 0
+    assert "every file as it was sealed" in clean_run.stdout
+    exchanges = toy / "rounds/001/exchanges.jsonl"
+    exchanges.write_text(exchanges.read_text().replace("Sure.", "Never"))
+    (toy / "rounds/002/pairs.jsonl").unlink()
+    done = superalign("verify", str(toy))
+    assert done.returncode == 1
+    assert "altered rounds/001/exchanges.jsonl was altered" in done.stdout
+    assert "missing rounds/002/pairs.jsonl is missing" in done.stdout
+    data = json.loads(superalign("verify", str(toy), "--json").stdout)
+    assert (data["ok"], {finding["path"] for finding in data["findings"]}) == (
+        False, {"rounds/001/exchanges.jsonl", "rounds/002/pairs.jsonl"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["show", "verify", "resume"])
+def test_a_folder_that_is_no_run(tmp_path: Path, command: str) -> None:
+    done = superalign(command, str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {tmp_path} is not a run folder")
+    assert "Traceback" not in done.stderr
