@@ -49,7 +49,7 @@ class ExportReport(Record):
     max_abs_diff: float
     """Largest difference of a logit between base + adapter and the written model."""
     lost: float
-    """That difference against what the adapter changes, both as root mean squares; 0: nothing of the training lost."""
+    """Distance from base + adapter over the distance of that from the base; 0: nothing of the training was lost."""
     argmax_flips: int
     """Positions at which another token is the likeliest; only ties closer than twice `max_abs_diff` are let pass."""
     positions: int
@@ -78,9 +78,8 @@ def export(
     _refuse_existing(to)
     if adapter is None and form == "adapter":
         raise ExportError("the base model has no adapter", "export a promoted round, or --format merged")
-    if adapter is not None:
-        if missing := [name for name in (WEIGHTS, CONFIG) if not (adapter / name).is_file()]:
-            raise ExportError(f"{adapter}: no {missing[0]}", "name the folder of a trained adapter")
+    if adapter is not None and (missing := [name for name in (WEIGHTS, CONFIG) if not (adapter / name).is_file()]):
+        raise ExportError(f"{adapter}: no {missing[0]}", "name the folder of a trained adapter")
     try:
         with _scratch(to) as scratch:
             report = _write(base, adapter, scratch, form, card, dtype, prompts)
@@ -130,9 +129,8 @@ def _write(
     diff, flips, clear_flips = _compare(expected, got)
     lost = _distance(expected, got) / max(_distance(expected, plain), 1e-12) if plain else 0.0
     if not (diff <= TOLERANCE[written] and lost <= MAX_LOST) or clear_flips:  # NaN is not <= anything
-        allowed = TOLERANCE[written]
-        what = f"the {form} model differs from base + adapter: logits by up to {diff:.3g} (allowed {allowed})"
-        what += f", {lost:.0%} of what the adapter changes (allowed {MAX_LOST:.0%}), {clear_flips} likeliest tokens"
+        what = f"the {form} model differs from base + adapter: logits by up to {diff:.3g} (allowed {TOLERANCE[written]}"
+        what += f"), {lost:.0%} of what the adapter changes (allowed {MAX_LOST:.0%}), {clear_flips} likeliest tokens"
         cure = "train the adapter again" if form == "adapter" else "export as float32, or with --format adapter"
         raise ExportError(what, f"{cure}; nothing was written")
     (folder / "README.md").write_text(render_card(card, form=form, base=base, dtype=written), encoding="utf-8")
@@ -231,8 +229,7 @@ def _refuse_existing(to: Path) -> None:
     if to.is_dir() and not any(to.iterdir()):
         return
     if to.exists() or to.is_symlink():
-        kind = "a folder that is not empty" if to.is_dir() else "a file"
-        raise ExportError(f"{to} is {kind}", "name a new folder with --to, or remove this one")
+        raise ExportError(f"{to} is {'not empty' if to.is_dir() else 'a file'}", "name a new folder with --to")
 
 
 @contextmanager

@@ -49,8 +49,7 @@ class Plan:
     base: Checkpoint
     pool: InferencePool
     """The learner's engine."""
-    trainer: Callable[[int], Trainer]
-    """round -> its trainer; rounds may train by different methods."""
+    trainer: Trainer
     evaluator: Evaluator
     pairing: PairingOptions
     gate: GateOptions
@@ -149,7 +148,7 @@ class Loop:
         with self._phase("train", None):
             async with self.plan.pool.paused():
                 parent = self.folder.located(incumbent)
-                trained = await self.plan.trainer(room.number).train(demonstrations, pairs, parent, room.number)
+                trained = await self.plan.trainer.train(demonstrations, pairs, parent, room.number)
         return self.folder.write_candidate(room.number, trained)
 
     async def _evaluate(self, room: RoundFolder, checkpoint: Checkpoint) -> Evaluation:

@@ -20,6 +20,7 @@ from superalign.evaluation.options import EvaluationOptions
 from superalign.learner import LearnerOptions
 from superalign.pairing import PairingOptions
 from superalign.pool.choice import AutoOptions, PoolOptions
+from superalign.pool.options import VllmOptions
 from superalign.promotion import GateOptions
 from superalign.prompts import Loc, Located, load_yaml_with_lines, nearest, prompt_path
 from superalign.training.options import TrainingOptions
@@ -95,6 +96,13 @@ class Recipe(BaseModel):
             raise ValueError("judge is the critic itself; name another judge, or set allow_same_judge: true")
         return self
 
+    @model_validator(mode="after")
+    def _engine_takes_the_adapters(self) -> Recipe:
+        rank = max(training.lora.rank for training in self.training)
+        if isinstance(self.pool, VllmOptions) and rank > self.pool.max_lora_rank:
+            raise ValueError(f"training.lora.rank {rank} is over pool.max_lora_rank {self.pool.max_lora_rank}; raise that")
+        return self
+
     def training_of(self, round: int) -> TrainingOptions:
         """The training options of a round, counted from 1."""
         return self.training[min(round, len(self.training)) - 1]
@@ -156,9 +164,11 @@ def _override(data: dict[str, Any], override: str) -> Loc:
             continue
         if not isinstance(inner, dict):
             raise RecipeError(f"--set {override}: {key} is inside a plain value", "name a field of the recipe")
-        if not isinstance(inner.get(key), dict | list):
+        if inner.get(key) is None:
             inner[key] = {}
         inner = inner[key]
+    if not isinstance(inner, dict | list):
+        raise RecipeError(f"--set {override}: {keys[-2]} is a plain value", "name a field of the recipe")
     if isinstance(inner, list):
         if not keys[-1].isdigit() or int(keys[-1]) >= len(inner):
             raise RecipeError(f"--set {override}: {keys[-1]} is no place in a list of {len(inner)}", "count from 0")

@@ -34,9 +34,10 @@ class _Words(ProgressColumn):
 class Bars:
     """An observer for people. The bar is gone before anything goes to stdout, so the two never mix."""
 
-    def __init__(self, on_round: OnRound) -> None:
+    def __init__(self, on_round: OnRound, zero: str = "base") -> None:
         self.current: Phase | None = None
         self._on_round = on_round
+        self._zero = zero
         self._console = Console(stderr=True, highlight=False)
         self._progress: Progress | None = None
         self._stats: Callable[[], PoolStats] = PoolStats
@@ -44,7 +45,7 @@ class Bars:
     def phase(self, round: int, name: str, total: int | None, done: int = 0) -> None:
         """Show a bar; one of unknown length wanders."""
         self.close()
-        self.current = Phase(round, name, total, done, self.tokens())
+        self.current = Phase(f"round {round}" if round else self._zero, name, total, done, self.tokens())
         bar = BarColumn(bar_width=max(8, min(30, self._console.width - 70)))
         columns = (SpinnerColumn("line"), TextColumn("{task.description}", markup=False), bar, _Words(self))
         self._progress = Progress(
@@ -67,7 +68,8 @@ class Bars:
 
     def phase_done(self, seconds: float, tokens: int) -> None:
         """The bar gives way to a line."""
-        ended = self.current.ending(seconds, tokens) if self.current else ""
+        worth_a_line = self.current is not None and (self.current.done or seconds >= 1)
+        ended = self.current.ending(seconds, tokens) if self.current and worth_a_line else ""
         self.close()
         if ended:
             self._console.print(Text(ended))

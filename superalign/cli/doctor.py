@@ -70,19 +70,19 @@ def choose(machine: Machine) -> Choice:
     """Pool, device and dtype of `pool: {type: auto}` and of training."""
     engine = choose_engine(AutoOptions())
     cuda = bool(machine.gpus) and "+cpu" not in (machine.libraries.get("torch") or "")
+    dtype = "float32"  # as the pools choose on a CPU: equal seeds stay equal, and emulated bfloat16 is slower anyway
     if cuda:
         dtype = "bfloat16" if float(machine.gpus[0].compute) >= 8 else "float16"
-    else:
-        dtype = "float32"  # as the pools choose: equal seeds stay equal, and emulated bfloat16 is slower anyway
     return Choice(pool=engine.type, device="cuda" if cuda else "cpu", dtype=dtype, threads=machine.cores)
 
 
 def faults(machine: Machine, known: dict[str, str | None]) -> list[Fault]:
     """What is missing or too small. Pure."""
-    found = []
-    for name in ("torch", "transformers", "trl", "peft"):
-        if machine.libraries.get(name) is None:
-            found.append(Fault(what=f"{name} is not installed", cure="make install", stops=True))
+    found = [
+        Fault(what=f"{name} is not installed", cure="make install", stops=True)
+        for name in ("torch", "transformers", "trl", "peft")
+        if machine.libraries.get(name) is None
+    ]
     if machine.gpus and "+cpu" in (machine.libraries.get("torch") or ""):
         found.append(
             Fault(

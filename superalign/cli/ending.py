@@ -15,7 +15,7 @@ from superalign.errors import PromptFileError, RecipeError, SuperalignError
 T = TypeVar("T")
 
 
-class Interrupted(Exception):
+class StoppedError(Exception):
     """A person, or the system, asked the command to stop."""
 
     def __init__(self, signum: int, resume: str = "") -> None:
@@ -26,9 +26,9 @@ class Interrupted(Exception):
 
 
 def run_until_stopped(main: Coroutine[Any, Any, T], *, resume: str = "", said: Callable[[str], None] = print) -> T:
-    """`asyncio.run`, where the first SIGINT or SIGTERM cancels and lets every context manager close; the next one kills.
+    """`asyncio.run`, where the first SIGINT or SIGTERM cancels, so that every context manager closes; the next kills.
 
-    Raises Interrupted after the first; whatever else the cancelled work raised on its way out is its cause.
+    Raises StoppedError after the first; whatever else the cancelled work raised on its way out is its cause.
     """
     stopped: list[int] = []
 
@@ -53,16 +53,18 @@ def run_until_stopped(main: Coroutine[Any, Any, T], *, resume: str = "", said: C
         return asyncio.run(supervised())
     except (Exception, asyncio.CancelledError) as error:
         if stopped:  # an engine that got the same Ctrl-C may fail before the cancellation arrives
-            raise Interrupted(stopped[0], resume) from error
+            raise StoppedError(stopped[0], resume) from error
         raise
 
 
 def ended(error: Exception) -> int:
-    """Say on stderr what happened, and return the exit status."""
+    """Say on stderr what happened, and return the exit status; a bug is raised again."""
+    if os.environ.get("SUPERALIGN_DEBUG"):
+        raise error
     if isinstance(error, BrokenPipeError):  # `superalign show | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13
-    if isinstance(error, Interrupted):
+    if isinstance(error, StoppedError):
         rest = f"; nothing finished is lost, go on with:\n  {error.resume}" if error.resume else ""
         print(f"stopped{rest}", file=sys.stderr)
         return 128 + error.signum

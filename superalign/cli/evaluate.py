@@ -41,7 +41,7 @@ def sources(wanted: Wanted) -> tuple[SuiteSource, ...]:
     found = []
     for spec in wanted.suites:
         kind, colon, rest = spec.partition(":")
-        own = cast(Kind, kind) if colon and kind in get_args(Kind) else None
+        own = cast("Kind", kind) if colon and kind in get_args(Kind) else None
         source = parse_source(rest if own else spec, kind=own)
         mine = filters.pop(source.name, []) if source.name else []
         source = parse_source(rest if own else spec, kind=own, where=[*filters[""], *mine])
@@ -57,8 +57,10 @@ def evaluate(wanted: Wanted, items: Path | None, as_json: bool) -> None:
     options = EvaluationOptions(suites=sources(wanted), plain_text=wanted.plain_text, max_tokens=wanted.max_tokens)
     from superalign import build
 
-    observer = watcher()
-
+    if items is not None and items.exists():
+        raise PromptFileError(f"{items} exists already", "name another --items, or remove it")
+    observer = watcher(zero="")
+    observer.phase(0, "start", None)  # the engine takes its time
     try:
         evaluation = run_until_stopped(
             build.evaluate(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Literal, cast
@@ -21,8 +24,6 @@ from superalign.summary import RunSummary, summarise
 
 def export(path: Path, form: str, to: Path, number: int | None, dtype: str, as_json: bool) -> None:
     """Write the promoted checkpoint, or that of a round; 0 is the base model."""
-    import time
-
     with RunFolder.open(path, read_only=True) as folder:
         checkpoint = _chosen(folder, number)
         run = summarise(folder)
@@ -32,14 +33,15 @@ def export(path: Path, form: str, to: Path, number: int | None, dtype: str, as_j
 
         started = time.monotonic()
         print(f"exporting {checkpoint.id} of {path} as {form}, and checking it", file=sys.stderr, flush=True)
-        report = exporter.export(
-            str(resolve(checkpoint.base)),
-            Path(located.adapter) if located.adapter else None,
-            to,
-            cast(Literal["merged", "adapter"], form),
-            card(folder, run, checkpoint, to.name),
-            dtype=cast(Literal["float32", "base"], dtype),
-        )
+        with contextlib.redirect_stderr(io.StringIO()):  # bars for a second of loading
+            report = exporter.export(
+                str(resolve(checkpoint.base)),
+                Path(located.adapter) if located.adapter else None,
+                to,
+                cast("Literal['merged', 'adapter']", form),
+                card(folder, run, checkpoint, to.name),
+                dtype=cast("Literal['float32', 'base']", dtype),
+            )
     if as_json:
         print(json.dumps(report.model_dump(mode="json")))
         return

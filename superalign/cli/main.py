@@ -1,8 +1,7 @@
-"""`superalign`: declares the commands and nothing else; a body is imported when its command runs, so `--help` is quick."""
+"""Declares the commands and nothing else: a body is imported when its command runs, so that `--help` is quick."""
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -21,9 +20,7 @@ app = typer.Typer(
     epilog="SUPERALIGN_DEBUG=1 shows the traceback of an error.",
 )
 models_app = typer.Typer(help="The models that superalign can fetch.", no_args_is_help=True, rich_markup_mode=None)
-bench_app = typer.Typer(help="Measure this machine.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")
-app.add_typer(bench_app, name="bench")
 
 Json = Annotated[bool, typer.Option("--json", help="Data as JSON on stdout, for programs.")]
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.", show_default=False)]
@@ -215,31 +212,16 @@ def models_pull(name: Annotated[str, typer.Argument(metavar="NAME", show_default
     pull(name)
 
 
-BenchSet = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set one of its parameters.")]
-
-
-@bench_app.command("pool")
-def bench_pool(settings: BenchSet = None, as_json: Json = False) -> None:
-    """Tokens/s of the raw engine, of the loop on it, and with barriers."""
+@app.command()
+def bench(
+    what: Annotated[str, typer.Argument(metavar="pool|train|loop", show_default=False)],
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="A=B", help="One of its settings.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the engine, the training or the loop."""
     from superalign.cli.bench import bench
 
-    bench("pool", settings or [], as_json)
-
-
-@bench_app.command("train")
-def bench_train(settings: BenchSet = None, as_json: Json = False) -> None:
-    """Trained tokens/s against TRL's defaults on the same pairs."""
-    from superalign.cli.bench import bench
-
-    bench("train", settings or [], as_json)
-
-
-@bench_app.command("loop")
-def bench_loop(settings: BenchSet = None, as_json: Json = False) -> None:
-    """Memory of the orchestrator from 100 to 10,000 exchanges."""
-    from superalign.cli.bench import bench
-
-    bench("loop", settings or [], as_json)
+    bench(_one_of("pool|train|loop", what, "pool", "train", "loop"), settings or [], as_json)
 
 
 def _one_of(option: str, value: str, *allowed: str) -> str:
@@ -250,16 +232,14 @@ def _one_of(option: str, value: str, *allowed: str) -> str:
 
 def main() -> None:
     """The console script: every expected error is one message, never a traceback."""
-    from superalign.cli.ending import Interrupted, ended
+    from superalign.cli.ending import StoppedError, ended
 
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a model's text must not fail on a narrow encoding
     try:
         app()
-    except (SuperalignError, Interrupted, BrokenPipeError, ExceptionGroup) as error:
-        if os.environ.get("SUPERALIGN_DEBUG"):
-            raise
+    except (SuperalignError, StoppedError, BrokenPipeError, ExceptionGroup) as error:
         sys.exit(ended(error))
 
 

@@ -17,35 +17,27 @@ OnRound = Callable[[int], None]
 
 
 class Watcher(Observer, Protocol):
-    """An observer that also hears of training steps and may look at the engine."""
-
-    def training(self, event: dict[str, Any]) -> None:
-        """A line of the training child: {stage, step, steps, loss}."""
-        ...
-
-    def watch(self, stats: Callable[[], PoolStats]) -> None:
-        """Where tokens generated so far can be read."""
-        ...
+    """An observer of a command, which ends."""
 
     def close(self) -> None:
         """Clear the bar of a phase that was cut short."""
         ...
 
 
-def watcher(on_round: OnRound = lambda number: None) -> Watcher:
-    """The one that fits stderr; `on_round` prints a round's table once it is sealed."""
+def watcher(on_round: OnRound = lambda number: None, zero: str = "base") -> Watcher:
+    """The one that fits stderr; `on_round` prints the table of a sealed round, `zero` is what round 0 is called."""
     if sys.stderr.isatty():
         from superalign.cli.bars import Bars
 
-        return Bars(on_round)
-    return Lines(on_round)
+        return Bars(on_round, zero)
+    return Lines(on_round, zero)
 
 
 class Phase:
     """Counts of the phase in hand."""
 
-    def __init__(self, round: int, name: str, total: int | None, done: int, tokens: int) -> None:
-        self.label = f"round {round} {name}" if round else f"base {name}"
+    def __init__(self, where: str, name: str, total: int | None, done: int, tokens: int) -> None:
+        self.label = f"{where} {name}".strip()
         self.total = total
         self.done = done
         """Units finished, those from before an interruption included."""
@@ -82,17 +74,17 @@ class Phase:
         return None if rate is None or self.total is None else max(0, self.total - self.done) / rate
 
     def words(self, tokens: int) -> list[str]:
-        """Count, rates and time left, what of them is known; `tokens`: the engine's count by now."""
+        """Count, time left and rates, what of them is known; `tokens`: the engine's count by now."""
         found = [f"{self.done} of {self.total}{self.unit}" if self.total else f"{self.done}{self.unit}"]
         rate, left, generated = self.rate(), self.left_s(), tokens - self.tokens_before
+        if left is not None:
+            found.append(f"{seconds(left)} left")
         if rate is not None:
             found.append(f"{rate:.2g}/s" if rate < 10 else f"{rate:.0f}/s")
         if generated > 0 and (elapsed := time.monotonic() - self.started) >= RATE_OVER_S:
             found.append(f"{generated / elapsed:.0f} tokens/s")
         if self.note:
             found.append(self.note)
-        if left is not None:
-            found.append(f"about {seconds(left)} left")
         return found
 
     def ending(self, took_s: float, tokens: int) -> str:
@@ -111,15 +103,16 @@ class Phase:
 class Lines:
     """Plain lines: start and end of each phase, and in between one every ten seconds at most."""
 
-    def __init__(self, on_round: OnRound) -> None:
+    def __init__(self, on_round: OnRound, zero: str = "base") -> None:
         self._on_round = on_round
+        self._zero = zero
         self._phase: Phase | None = None
         self._stats: Callable[[], PoolStats] = PoolStats
         self._spoke = 0.0
 
     def phase(self, round: int, name: str, total: int | None, done: int = 0) -> None:
         """Say what begins."""
-        self._phase = Phase(round, name, total, done, self._tokens())
+        self._phase = Phase(f"round {round}" if round else self._zero, name, total, done, self._tokens())
         what = f" {total - done} to do" if total is not None else " begins"
         self._say(f"{self._phase.label}:{what}" + (f", {done} were done before" if done else ""))
 

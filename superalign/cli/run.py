@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -99,8 +100,10 @@ def _play(recipe: Recipe, beside: Path, folder: RunFolder, as_json: bool) -> Non
         observer.notice(f"a new run in {folder.path}, {recipe.rounds} rounds")
 
     async def main() -> None:
+        observer.phase(begun, "start", None)  # the engine takes its time
+        started = time.monotonic()
         async with build.staged(recipe, beside, folder, observer) as plan:
-            observer.watch(plan.pool.stats)
+            observer.phase_done(time.monotonic() - started, 0)
             await Loop(plan, folder, observer).run()
 
     try:

@@ -9,7 +9,7 @@ from superalign.cli.tables import as_text, comparison
 from superalign.cli.wording import command, width
 from superalign.errors import RunFolderError
 from superalign.store import manifest
-from superalign.store.layout import LOCK, MANIFEST, ROUNDS
+from superalign.store.layout import LOCK, MANIFEST, ROUNDS, read_record
 from superalign.store.run_folder import RunFolder
 from superalign.summary import before_after, summarise
 
@@ -55,7 +55,7 @@ def verify(path: Path, as_json: bool) -> int:
     findings = manifest.verify(path)
     rounds, head = 0, None
     if not any(finding.path == MANIFEST for finding in findings):
-        found = manifest.read_record(path / MANIFEST, manifest.Manifest)
+        found = read_record(path / MANIFEST, manifest.Manifest)
         rounds, head = len(found.rounds), found.head
     if as_json:
         listed = [finding.model_dump(mode="json") for finding in findings]

@@ -54,11 +54,8 @@ class SuiteEvaluator:
         self.suites = tuple(suites)
         self.plain_text = plain_text
         self.options = options or EvaluationOptions()
-
-    @property
-    def total(self) -> int:
+        self.total = sum(len(suite.items) for suite in self.suites)
         """Items of one evaluation, for a progress bar."""
-        return sum(len(suite.items) for suite in self.suites)
 
     async def evaluate(
         self, model: str, checkpoint: Checkpoint, *, done: Iterable[ItemResult] = (), on_item: OnItem = _forget

@@ -4,6 +4,7 @@
 that needs no model. All three obey `superalign.protocols.InferencePool`; only options are imported here.
 """
 
-from superalign.pool.options import PoolOptions, ScriptedOptions, TransformersOptions, VllmOptions
+from superalign.pool.choice import AutoOptions, PoolOptions
+from superalign.pool.options import ScriptedOptions, TransformersOptions, VllmOptions
 
-__all__ = ["PoolOptions", "ScriptedOptions", "TransformersOptions", "VllmOptions"]
+__all__ = ["AutoOptions", "PoolOptions", "ScriptedOptions", "TransformersOptions", "VllmOptions"]

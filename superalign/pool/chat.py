@@ -68,9 +68,12 @@ def too_long(tokens: int, needed: int, max_model_len: int) -> PoolError:
     )
 
 
-def unknown_model(name: str, known: list[str]) -> PoolError:
+def unknown_model(name: str, known: list[str], *, merged: bool = False) -> PoolError:
     """The error for a name that `serve` never returned, or no longer holds."""
-    return PoolError(f"the pool serves no model {name!r}", f"it serves {', '.join(known)}; use a name that serve() returned")
+    cure = f"it serves {', '.join(known) or 'nothing'}; use a name that serve() returned"
+    if merged:
+        cure += ", or set pool.serving: adapter, which keeps the base beside its checkpoints"
+    return PoolError(f"the pool serves no model {name!r}", cure)
 
 
 def _end_of_turn(tokenizer: Any) -> int:

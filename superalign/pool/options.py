@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -99,6 +99,3 @@ class ScriptedOptions(Options):
     """How long a reply takes at most; the actual time follows from the hash, so requests overtake each other."""
     max_model_len: int = Field(default=1024, ge=16)
     """Prompt and reply together, words."""
-
-
-PoolOptions = Annotated[VllmOptions | TransformersOptions | ScriptedOptions, Field(discriminator="type")]

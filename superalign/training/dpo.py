@@ -21,7 +21,7 @@ def train_dpo(stage: Stage, rows: Sequence[EncodedPair]) -> StageResult:
     schedule = order([row.length for row in rows], options, stage.job.seed)
     steps = len(schedule) // (options.batch_size * options.gradient_accumulation)
     model, peft_config = load_policy(stage)
-    trainer = DPOTrainer(
+    trainer: Any = DPOTrainer(
         model=model,
         args=DPOConfig(
             **arguments(stage, options, options.learning_rate, steps),
@@ -35,10 +35,11 @@ def train_dpo(stage: Stage, rows: Sequence[EncodedPair]) -> StageResult:
         peft_config=peft_config,
         callbacks=[Watch(stage, len(stage.tokenizer))],
     )
-    if options.reference == "base" and "ref" in trainer.model.peft_config:
-        trainer.model.delete_adapter("ref")  # with no adapter of that name, TRL's reference is the bare base
+    if options.reference == "base":
+        _forget_ref(trainer.model)  # with no adapter of that name, TRL's reference is the bare base
     restore = install(trainer.model, share_prompts=stage.options.share_prompts)
     columns, origin = reference_columns(trainer, stage, rows, restore)
+    _forget_ref(trainer.model)  # with it in the checkpoint, transformers 5.19 resumes `ref` and not what was trained
     # Already in tokens, for TRL would put an end token after answers that were cut; and with the reference's
     # log-probabilities beside them, so that TRL runs no reference model: each answer costs one such pass at most.
     trainer.train_dataset = Dataset.from_list([_tokens(rows[index]) | columns[index] for index in schedule])
@@ -55,6 +56,11 @@ def train_dpo(stage: Stage, rows: Sequence[EncodedPair]) -> StageResult:
         reference=origin,
         adapter_sha256=export(trainer.model, stage.folder / "adapter"),
     )
+
+
+def _forget_ref(model: Any) -> None:
+    if "ref" in model.peft_config:
+        model.delete_adapter("ref")
 
 
 def _tokens(row: EncodedPair) -> dict[str, Any]:

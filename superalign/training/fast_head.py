@@ -22,7 +22,7 @@ UNUSUAL_HEADS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "ou
 
 
 class TokenLogProb(torch.autograd.Function):
-    """log softmax(hidden @ weight.T)[target]: (num, width), (vocab, width), (num,) -> (num,), and whether it is the top."""
+    """log softmax(hidden @ weight.T)[target]: (num, width), (vocab, width), (num,) -> (num,), and if it is the top."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,6 +54,9 @@ class TokenLogProb(torch.autograd.Function):
         return (gradients[0][:, None] * gradient).to(gradient.dtype), None, None
 
 
+_score: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] = TokenLogProb.apply
+
+
 class Packed(NamedTuple):
     """A batch of pairs, one row for each pair."""
 
@@ -71,7 +74,8 @@ def pack_pairs(input_ids: Tensor, attention_mask: Tensor, labels: Tensor, dtype:
     width = max(sizes)
     ids, positions = input_ids.new_zeros(pairs, width), input_ids.new_zeros(pairs, width)
     segment = torch.full((pairs, width), 3, device=input_ids.device)  # 0 prompt, 1 chosen, 2 rejected, 3 padding
-    chosen_at, rejected_at = [], []
+    chosen_at: list[int] = []
+    rejected_at: list[int] = []
     for i, size in enumerate(sizes):
         start, end = starts[i], lengths[i]
         ids[i, :end] = input_ids[i, :end]
@@ -117,7 +121,7 @@ def install(model: Any, share_prompts: bool = False) -> Callable[[], None] | Non
             kwargs |= packed.inputs
         hidden = base.base_model(*args, **kwargs).last_hidden_state
         hidden = hidden.flatten(0, 1)[packed.where] if share_prompts else hidden[:, :-1][mask]
-        log_probs, is_top = TokenLogProb.apply(hidden.to(head.weight.dtype), head.weight, targets)
+        log_probs, is_top = _score(hidden.to(head.weight.dtype), head.weight, targets)
         blank = torch.zeros(mask.shape)
         log_probs = blank.masked_scatter(mask, log_probs)
         not_measured = torch.full(mask.shape, float("nan"))

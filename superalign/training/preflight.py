@@ -142,7 +142,7 @@ def encode_pairs(
 def _encode(
     tokenizer: ChatTokenizer, end_ids: frozenset[int], prompt: Messages, target: Target
 ) -> tuple[list[int], list[int]]:
-    """(prompt ids, completion ids): the completion ends with the end token if the target is complete, else before it."""
+    """(prompt ids, completion ids); the completion ends with the end token if the target is complete, else before."""
     if not target.text.strip():
         raise _RowError("empty")
     turns = [{"role": turn.role, "content": turn.content} for turn in prompt]

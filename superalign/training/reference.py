@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from trl import DPOTrainer
 
 from superalign.errors import TrainingError
 from superalign.training.preflight import EncodedPair
@@ -22,7 +21,7 @@ Column = dict[str, float]
 
 
 def reference_columns(
-    trainer: DPOTrainer, stage: Stage, rows: Sequence[EncodedPair], restore: Callable[[], None] | None
+    trainer: Any, stage: Stage, rows: Sequence[EncodedPair], restore: Callable[[], None] | None
 ) -> tuple[list[Column], dict[str, int | str]]:
     """(reference log-probabilities of each pair, where they came from): the sampler's where they can be trusted.
 
@@ -61,7 +60,7 @@ def reference_columns(
     return [columns[i] for i in range(len(rows))], origin | {"sampler": len(known), "computed": len(missing)}
 
 
-class FirstStep(TrainerCallback):  # type: ignore[misc]
+class FirstStep(TrainerCallback):
     """At the first step the policy is still the reference, so the margin is zero and the loss log 2."""
 
     def __init__(self, stage: Stage, rows: Sequence[EncodedPair], origin: dict[str, int | str]) -> None:
@@ -98,7 +97,7 @@ def _known(rows: Sequence[EncodedPair]) -> dict[int, Column]:
     }
 
 
-def _computed(trainer: DPOTrainer, rows: Sequence[EncodedPair], indices: Sequence[int]) -> dict[int, Column]:
+def _computed(trainer: Any, rows: Sequence[EncodedPair], indices: Sequence[int]) -> dict[int, Column]:
     """With TRL's own reference pass, pairs of like length together."""
     columns: dict[int, Column] = {}
     size = trainer.args.per_device_train_batch_size
@@ -119,8 +118,8 @@ def _computed(trainer: DPOTrainer, rows: Sequence[EncodedPair], indices: Sequenc
 
 
 @torch.no_grad()
-def _plain(trainer: DPOTrainer, reference: str, row: EncodedPair) -> Column:
-    """The model's own forward, one answer at a time, with all adapters off or with the one that is about to be trained."""
+def _plain(trainer: Any, reference: str, row: EncodedPair) -> Column:
+    """The model's own forward, one answer at a time, all adapters off or the one on that is about to be trained."""
     device = trainer.accelerator.device
 
     def logprob(completion: list[int]) -> float:

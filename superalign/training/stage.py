@@ -11,8 +11,14 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel
+from pydantic import Field
 from transformers import (
-    AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainerControl, TrainerState,
+    AutoModelForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
     TrainingArguments,
 )  # fmt: skip
 
@@ -57,7 +63,7 @@ class StageResult(Record):
     """DPO: reward margin of each step, before the step; the first is 0 with reference round_start."""
     tokens: int
     """Non-padding tokens trained; a pair's prompt counts twice, as plain DPO sees it."""
-    reference: dict[str, int | str] = {}
+    reference: dict[str, int | str] = Field(default_factory=dict)
     """DPO: how many answers' reference log-probabilities came from the sampler, how many were computed, and why."""
     adapter_sha256: str
 
@@ -127,7 +133,7 @@ def arguments(stage: Stage, options: StepOptions, learning_rate: float, steps: i
     }
 
 
-class Watch(TrainerCallback):  # type: ignore[misc]
+class Watch(TrainerCallback):
     """Reports each step, marks whole checkpoints, and stops a training that diverges."""
 
     def __init__(self, stage: Stage, vocabulary: int) -> None:
@@ -163,8 +169,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         limit = min(options.divergence_factor * max(losses[:window]), self.hopeless)
         if step >= window and min(losses[-window:]) > limit:
             raise TrainingError(
-                f"{self.stage.name} diverged: loss above {limit:.3g} for {window} steps, {losses[-1]:.3g} at step {step} "
-                f"(first loss {losses[0]:.3g})",
+                f"{self.stage.name} diverged: loss above {limit:.3g} for {window} steps, "
+                f"{losses[-1]:.3g} at step {step} (first loss {losses[0]:.3g})",
                 cure,
             )
 
@@ -179,7 +185,7 @@ def last_checkpoint(folder: Path) -> str | None:
     return str(max(whole, key=lambda path: int(path.name.rsplit("-", 1)[1]))) if whole else None
 
 
-def export(model: PeftModel, folder: Path) -> str:
+def export(model: Any, folder: Path) -> str:
     """Save the trained adapter alone, not TRL's frozen `ref`; returns the hash of its weights."""
     for name, weights in model.named_parameters():
         if weights.requires_grad and not torch.isfinite(weights).all():

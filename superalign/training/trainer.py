@@ -29,9 +29,15 @@ class ChildTrainer:
     """
 
     def __init__(
-        self, options: TrainingOptions, base: str, run_folder: Path, seed: int, progress: Progress | None = None
+        self,
+        options_of: Callable[[int], TrainingOptions],
+        base: str,
+        run_folder: Path,
+        seed: int,
+        progress: Progress | None = None,
     ) -> None:
-        self.options = options
+        """`options_of(round)` gives a round's options; `progress` hears {stage, step, steps, loss} after each step."""
+        self.options_of = options_of
         self.base = base
         self.run_folder = run_folder
         self.seed = seed
@@ -47,13 +53,13 @@ class ChildTrainer:
         if not (folder / DONE).exists():
             await self._run_child(folder)
         if (folder / "adapter").exists():
-            os.replace(folder / "adapter", adapter)
+            (folder / "adapter").replace(adapter)
         weights = adapter / "adapter_model.safetensors"
         if not weights.exists():
             raise TrainingError(f"{weights} is missing though training is done", f"delete {folder} to train again")
         return Checkpoint(
             id=f"round-{round:03d}",
-            base=self.base,
+            base=parent.base,
             adapter=adapter.relative_to(self.run_folder).as_posix(),
             parent=parent.id,
             sha256=await asyncio.to_thread(sha256_of, weights),
@@ -68,11 +74,12 @@ class ChildTrainer:
         round: int,
     ) -> None:
         """Write the job, or find the same one there already."""
-        seed = self.options.seed if self.options.seed is not None else (self.seed * 1_000_003 + round) % 2**31
+        options = self.options_of(round)
+        seed = options.seed if options.seed is not None else (self.seed * 1_000_003 + round) % 2**31
         parent_adapter = self.run_folder / parent.adapter if parent.adapter else None
         fresh = folder.with_name("training.new")
         shutil.rmtree(fresh, ignore_errors=True)
-        job = write_job(fresh, self.base, parent_adapter, seed, self.options, demonstrations, pairs)
+        job = write_job(fresh, self.base, parent_adapter, seed, options, demonstrations, pairs)
         if (folder / "job.json").exists():
             if read_job(folder) == job:
                 shutil.rmtree(fresh)
@@ -83,7 +90,7 @@ class ChildTrainer:
                     f"delete {folder.parent} to train round {round} again",
                 )
             shutil.rmtree(folder)
-        os.replace(fresh, folder)
+        fresh.replace(folder)
 
     async def _run_child(self, folder: Path) -> None:
         environment = os.environ | {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "0"}
@@ -102,6 +109,7 @@ class ChildTrainer:
             status = await child.wait()
         finally:
             _kill(child)
+            await child.wait()
         if status != 0 or not (folder / DONE).exists():
             raise _failure(folder, status)
 

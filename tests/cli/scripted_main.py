@@ -22,9 +22,22 @@ from superalign.promotion import GateOptions
 from superalign.protocols import OnItem, PoolStats
 from superalign.recipe import Recipe
 from superalign.records import (
-    Attack, Checkpoint, Critique, Demonstration, Evaluation, Generation, Interval, ItemResult, Message, PreferencePair, Response,
-    Revision, Seed, SuiteResult, Verdict,
-)  # fmt: skip
+    Attack,
+    Checkpoint,
+    Critique,
+    Demonstration,
+    Evaluation,
+    Generation,
+    Interval,
+    ItemResult,
+    Message,
+    PreferencePair,
+    Response,
+    Revision,
+    Seed,
+    SuiteResult,
+    Verdict,
+)
 from superalign.store.manifest import RunInputs
 from superalign.store.run_folder import RunFolder
 from superalign.walk import Cast
@@ -136,6 +149,7 @@ def check(recipe: Recipe, beside: Path) -> list[str]:
 @asynccontextmanager
 async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Watcher) -> AsyncIterator[Plan]:
     pool = Pool()
+    observer.watch(pool.stats)
     seeds = [Seed(id=f"s{i}", goal="kill a process", intent="harmful" if i % 2 else "benign") for i in range(WALKS)]
 
     def cast(round: int, model: str) -> Cast:

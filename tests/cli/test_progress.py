@@ -40,7 +40,7 @@ def test_lines_are_few(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None
     assert out == ""
     assert rounds == [1]
     assert said[0] == "round 1 attack: 80 to do, 20 were done before"
-    assert said[1] == "round 1 attack: 40 of 100, 2/s, 100 tokens/s, about 30 s left"
+    assert said[1] == "round 1 attack: 40 of 100, 30 s left, 2/s, 100 tokens/s"
     assert said[-1] == "round 1 attack: 80 in 40 s, 2/s, 100 tokens/s"
     assert len(said) == 6
 
@@ -55,12 +55,12 @@ def test_training_steps_move_the_phase(clock: Clock, capsys: pytest.CaptureFixtu
         lines.training({"stage": "sft", "step": step, "steps": 40, "loss": 2.0 / step})
     lines.phase_done(20.0, 0)
     err = capsys.readouterr().err
-    assert "round 2 train: 10 of 40 steps, 1/s, sft loss 0.200, about 30 s left" in err
+    assert "round 2 train: 10 of 40 steps, 30 s left, 1/s, sft loss 0.200" in err
     assert err.splitlines()[-1].endswith("round 2 train: 20 steps in 20 s, sft loss 0.100")
 
 
 def test_a_second_stage_counts_from_zero(clock: Clock) -> None:
-    phase = Phase(1, "train", None, 0, 0)
+    phase = Phase("round 1", "train", None, 0, 0)
     phase.trained({"stage": "sft", "step": 9, "steps": 9, "loss": 1.0})
     phase.trained({"stage": "dpo", "step": 0})
     assert (phase.done, phase.rate()) == (0, None)

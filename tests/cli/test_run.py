@@ -117,7 +117,7 @@ def test_stopped_anywhere_it_goes_on_to_the_same_bytes(
             break
     time.sleep(0.12)
     process.send_signal(signum)
-    out, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + signum
     assert "stopping, the write in hand is finished first" in err
     assert err.endswith("stopped; nothing finished is lost, go on with:\n  superalign resume cut\n")

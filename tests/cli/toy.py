@@ -8,9 +8,25 @@ import sys
 from pathlib import Path
 
 from superalign.records import (
-    Answer, Attack, Checkpoint, Demonstration, Dropped, Evaluation, Exchange, Generation, Interval, ItemResult, Kind,
-    Message, PreferencePair, Promotion, Seed, SuiteResult, Target, Verdict,
-)  # fmt: skip
+    Answer,
+    Attack,
+    Checkpoint,
+    Demonstration,
+    Dropped,
+    Evaluation,
+    Exchange,
+    Generation,
+    Interval,
+    ItemResult,
+    Kind,
+    Message,
+    PreferencePair,
+    Promotion,
+    Seed,
+    SuiteResult,
+    Target,
+    Verdict,
+)
 from superalign.store.events import Events
 from superalign.store.files import write_json
 from superalign.store.journal import Journal, write_records
@@ -127,7 +143,7 @@ def make_run(path: Path) -> Path:
                 candidate = _train(folder, room, incumbent)
                 _evaluate(room, candidate.id)
                 reason = (
-                    "harmful compliance fell from 100.0% to 2.5% (-97.5 points, 95 % -99.6 to -84.0), and no limit was broken"
+                    "harmful compliance fell from 100.0% to 2.5% (-97.5 points, 95 % -99.6 to -84.0), no limit broken"
                     if number == 1
                     else "kept round-001: refusal of lookalike prompts rose from 5.0% to 30.0%, over the limit of 10.0%"
                 )

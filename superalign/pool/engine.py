@@ -1,0 +1,186 @@
+"""vLLM's processes: how they start, where their output goes, how they end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from superalign.errors import PoolError
+from superalign.pool.options import VllmOptions
+
+WORKER_EXTENSION = "superalign.pool.vllm_worker.WorkerExtension"
+CORES_LEFT_TO_VLLM = 16
+"""From this many cores on vLLM's own binding (by NUMA node, one core kept for its scheduler) is left alone."""
+
+
+def has_gpu() -> bool:
+    """Whether vLLM will run on an accelerator."""
+    from vllm.platforms import current_platform
+
+    return not current_platform.is_cpu()
+
+
+def environment(options: VllmOptions, model: str) -> dict[str, str]:
+    """Variables that vLLM's processes read when they start."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    values = {
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+        "VLLM_CPU_KVCACHE_SPACE": str(options.kv_cache_gb),
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    if options.threads is not None or cores < CORES_LEFT_TO_VLLM:
+        # vLLM's own binding keeps one core for its scheduler: of two cores that is half of the machine.
+        values |= {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(options.threads or cores)}
+    if Path(model).is_dir():
+        values["HF_HUB_OFFLINE"] = "1"
+    return values
+
+
+@contextmanager
+def quiet_start(values: dict[str, str], log: Path) -> Iterator[None]:
+    """Start child processes with these variables, their output and vLLM's log in a file; this process keeps its own."""
+    from multiprocessing import util
+
+    log.parent.mkdir(parents=True, exist_ok=True)
+    before = dict(os.environ)
+    os.environ.update(values)
+    spawn = util.spawnv_passfds  # type: ignore[attr-defined]
+
+    def spawn_into_log(path: bytes, args: list[bytes], passfds: tuple[int, ...]) -> int:
+        # Children inherit descriptors 1 and 2; they point to the log for the length of one fork.
+        with log.open("ab") as sink:
+            kept = [(fd, os.dup(fd)) for fd in (1, 2)]
+            try:
+                for fd, _ in kept:
+                    os.dup2(sink.fileno(), fd)
+                return int(spawn(path, args, passfds))
+            finally:
+                for fd, copy in kept:
+                    os.dup2(copy, fd)
+                    os.close(copy)
+
+    util.spawnv_passfds = spawn_into_log  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        util.spawnv_passfds = spawn  # type: ignore[attr-defined]
+        # vLLM adds to the environment (LD_PRELOAD, OMP_*); the trainer must not inherit that.
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def log_to_file(log: Path) -> None:
+    """Send the python loggers of vLLM in this process to the file."""
+    for name in ("vllm", "transformers"):
+        logger = logging.getLogger(name)
+        for handler in list(logger.handlers):
+            logger.removeHandler(handler)
+        handler = logging.FileHandler(log)
+        handler.setFormatter(logging.Formatter("%(levelname)s %(asctime)s [%(filename)s:%(lineno)d] %(message)s"))
+        logger.addHandler(handler)
+        logger.propagate = False
+
+
+def engine_args(model: str, options: VllmOptions, *, lora: bool, gpu: bool) -> dict[str, Any]:
+    """Arguments of vLLM's AsyncEngineArgs."""
+    args: dict[str, Any] = {
+        "model": model,
+        "dtype": options.dtype if options.dtype != "auto" or gpu else "float32",
+        "max_model_len": options.max_model_len,
+        "max_num_seqs": options.max_num_seqs,
+        "tensor_parallel_size": options.tensor_parallel_size,
+        "enforce_eager": not options.compile,
+        "disable_log_stats": True,
+        "enable_log_requests": False,
+        "enable_prefix_caching": True,
+        "generation_config": "vllm",
+    }
+    if gpu:
+        args |= {"gpu_memory_utilization": options.gpu_memory_utilization, "enable_sleep_mode": True}
+    else:
+        # A seeded request whose prompt is split over two steps kills vLLM 0.32 on a CPU ("CPU Generator does not use
+        # offset", gpu_model_runner.py), so no prompt is split.
+        args |= {
+            "enable_chunked_prefill": False,
+            "max_num_batched_tokens": max(2048, options.max_model_len),
+            "block_size": options.block_size or 32,
+        }
+    if options.block_size is not None:
+        args["block_size"] = options.block_size
+    if lora:
+        args |= {"enable_lora": True, "max_loras": options.max_loras, "max_lora_rank": options.max_lora_rank}
+        args |= {"max_cpu_loras": max(8, options.max_loras)}
+    args["worker_extension_cls"] = WORKER_EXTENSION
+    return args | options.engine_args
+
+
+def children() -> dict[int, float]:
+    """Pids of this process's descendants with their start times."""
+    import psutil
+
+    found = {}
+    for process in psutil.Process().children(recursive=True):
+        try:
+            found[process.pid] = process.create_time()
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def end_processes(pids: dict[int, float], *, patience_s: float = 5.0) -> None:
+    """End exactly these processes, politely first; a pid that another process has taken since is left alone."""
+    import psutil
+
+    own = []
+    for pid, created in pids.items():
+        try:
+            process = psutil.Process(pid)
+            if process.create_time() == created:
+                own.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    for act in ("terminate", "kill"):
+        for process in own:
+            try:
+                getattr(process, act)()
+            except psutil.NoSuchProcess:
+                continue
+        _, own = psutil.wait_procs(own, timeout=patience_s)
+
+
+def last_error(log: Path) -> str:
+    """The last line of the log that names an error; of vLLM's two processes only the inner one says why."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()[-2000:]
+    except OSError:
+        return "no log"
+    errors = [line for line in lines if re.search(r"\b\w*(Error|Exception)\b: .", line) and "EngineDead" not in line]
+    chosen = errors[-1] if errors else next((line for line in reversed(lines) if line.strip()), "the log is empty")
+    return re.sub(r"^(\(\w+ pid=\d+\) )?(\w+ [\d-]+ [\d:]+ \[[^\]]*\] )?", "", chosen).strip()[:300]
+
+
+def died(log: Path, doing: str) -> PoolError:
+    """The error for an engine that is gone."""
+    time.sleep(0.2)  # the child's last words may still be on their way to the file
+    return PoolError(
+        f"the vLLM engine died while {doing}: {last_error(log)}",
+        f"its whole log is {log}; less memory (pool.kv_cache_gb, pool.max_num_seqs) or `pool: {{type: transformers}}` may help",
+    )
+
+
+def check_platform() -> None:
+    """Raises PoolError where vLLM can't run or is not installed."""
+    import importlib.util
+
+    if importlib.util.find_spec("vllm") is None:
+        cure = "install superalign[vllm], or set `pool: {type: transformers}`"
+        raise PoolError(f"vLLM is not installed for {sys.executable}", cure)

@@ -1,0 +1,100 @@
+"""One AsyncLLM and its processes: start, ask, score, end; every failure becomes a PoolError that names the log."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from superalign.errors import PoolError, SuperalignError
+from superalign.pool import engine
+from superalign.pool.chat import Chat
+from superalign.pool.options import VllmOptions
+
+T = TypeVar("T")
+
+
+class VllmClient:
+    """The engine without any notion of checkpoints."""
+
+    def __init__(self, model: str, options: VllmOptions, log: Path, *, lora: bool) -> None:
+        self.model, self.options, self.log, self.lora = model, options, log.resolve(), lora
+        self.chat: Chat
+        self.dtype = "float32"
+        self.gpu = False
+        self.llm: Any = None
+        self.pids: dict[int, float] = {}
+        """The engine's processes with their start times."""
+        self._ids = itertools.count(1)
+
+    def start(self) -> None:
+        """Start the processes (20 to 40 s, in the event loop's thread: vLLM ties its sockets to it)."""
+        engine.check_platform()
+        before = engine.children()
+        with engine.quiet_start(engine.environment(self.options, self.model), self.log):
+            try:
+                self.llm = self._build()
+                self.chat = Chat.of(self.llm.get_tokenizer(), self.model)
+            except BaseException as error:
+                self.llm = None
+                engine.end_processes({pid: t for pid, t in engine.children().items() if pid not in before})
+                if isinstance(error, SuperalignError) or not isinstance(error, Exception):
+                    raise
+                reason = engine.last_error(self.log)
+                raise PoolError(f"vLLM did not start: {reason or error}", f"its whole log is {self.log}") from error
+        self.pids = {pid: t for pid, t in engine.children().items() if pid not in before}
+
+    def _build(self) -> Any:
+        import vllm  # noqa: F401  # configures its loggers at import
+
+        engine.log_to_file(self.log)
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        self.gpu = engine.has_gpu()
+        args = AsyncEngineArgs(**engine.engine_args(self.model, self.options, lora=self.lora, gpu=self.gpu))
+        llm = AsyncLLM.from_engine_args(args)
+        self.dtype = str(llm.model_config.dtype).removeprefix("torch.")
+        return llm
+
+    async def ask(self, prompt: Sequence[int], params: Any, lora: Any) -> Any:
+        """The finished output of one request."""
+        if self.llm is None:
+            raise PoolError("the pool is closed", "start a new one")
+        output = None
+        try:
+            number = f"request-{next(self._ids)}"
+            async for output in self.llm.generate({"prompt_token_ids": list(prompt)}, params, number, lora_request=lora):
+                pass
+        except (ValueError, TypeError) as error:
+            raise PoolError(f"vLLM refused a request: {error}", "check the pool's options and the sampling") from error
+        except Exception as error:
+            raise engine.died(self.log, "it was asked") from error
+        return output
+
+    async def score(self, tokens: Sequence[int], start: int, lora: Any) -> list[float]:
+        """Log-probabilities of tokens[start:], nats; always computed anew, never from the prefix cache."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        final = RequestOutputKind.FINAL_ONLY
+        params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False, output_kind=final)
+        output = await self.ask(tokens, params, lora)
+        return [float(output.prompt_logprobs[i][tokens[i]].logprob) for i in range(start, len(tokens))]
+
+    async def call(self, doing: str, awaitable: Awaitable[T]) -> T:
+        """Await a call to the engine; its failure says what it was doing."""
+        try:
+            return await awaitable
+        except Exception as error:
+            if self.llm is not None and not self.llm.errored:
+                raise PoolError(f"vLLM failed while {doing}: {error!s:.300}", f"its whole log is {self.log}") from error
+            raise engine.died(self.log, doing) from error
+
+    def close(self) -> None:
+        """End the engine's processes; a second call does nothing."""
+        llm, self.llm = self.llm, None
+        if llm is not None:
+            llm.shutdown(timeout=2.0)
+            engine.end_processes(self.pids)
