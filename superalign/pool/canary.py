@@ -43,5 +43,7 @@ def fault(
     if error > tolerance:
         return f"the scores are {error:.4f} nats per token away from a forward pass of the new weights"
     if moved > tolerance and error >= moved / 2:
-        return f"the scores are no nearer to the new weights ({error:.4f} nats per token) than the old ones ({moved:.4f})"
+        return (
+            f"the scores are no nearer to the new weights ({error:.4f} nats per token) than the old ones ({moved:.4f})"
+        )
     return None

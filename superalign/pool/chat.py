@@ -22,7 +22,9 @@ class Chat:
     def of(cls, tokenizer: Any, model: str) -> Chat:
         """Raises ModelError when there is no chat template."""
         if not tokenizer.chat_template:
-            raise ModelError(f"{model} has no chat template", "use an instruction-tuned model, or add chat_template.jinja")
+            raise ModelError(
+                f"{model} has no chat template", "use an instruction-tuned model, or add chat_template.jinja"
+            )
         return cls(tokenizer, model, _end_of_turn(tokenizer))
 
     def prompt(self, messages: Messages) -> list[int]:
@@ -42,7 +44,8 @@ class Chat:
 
         Plain text has nothing before its first token, so the template's first token or the end token stands there.
         """
-        prompt = self.prompt(messages) or [self.tokenizer.bos_token_id if self.tokenizer.bos_token_id is not None else self.end_id]
+        first = self.tokenizer.bos_token_id
+        prompt = self.prompt(messages) or [self.end_id if first is None else first]
         tokens = prompt + self.encode(text) + ([self.end_id] if end else [])
         if len(tokens) >= max_model_len:
             raise too_long(len(tokens), 1, max_model_len)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import logging
+import json
 import os
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,9 +54,12 @@ def quiet_start(values: dict[str, str], log: Path) -> Iterator[None]:
     log.parent.mkdir(parents=True, exist_ok=True)
     before = dict(os.environ)
     os.environ.update(values)
-    spawn = util.spawnv_passfds  # type: ignore[attr-defined]
+    with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as config:
+        json.dump(logging_config(log), config)
+    os.environ["VLLM_LOGGING_CONFIG_PATH"] = config.name
+    spawn = util.spawnv_passfds
 
-    def spawn_into_log(path: bytes, args: list[bytes], passfds: tuple[int, ...]) -> int:
+    def spawn_into_log(path: bytes, args: Any, passfds: Any) -> int:
         # Children inherit descriptors 1 and 2; they point to the log for the length of one fork.
         with log.open("ab") as sink:
             kept = [(fd, os.dup(fd)) for fd in (1, 2)]
@@ -68,26 +72,29 @@ def quiet_start(values: dict[str, str], log: Path) -> Iterator[None]:
                     os.dup2(copy, fd)
                     os.close(copy)
 
-    util.spawnv_passfds = spawn_into_log  # type: ignore[attr-defined]
+    util.spawnv_passfds = spawn_into_log
     try:
         yield
     finally:
-        util.spawnv_passfds = spawn  # type: ignore[attr-defined]
+        util.spawnv_passfds = spawn
+        Path(config.name).unlink(missing_ok=True)
         # vLLM adds to the environment (LD_PRELOAD, OMP_*); the trainer must not inherit that.
         os.environ.clear()
         os.environ.update(before)
 
 
-def log_to_file(log: Path) -> None:
-    """Send the python loggers of vLLM in this process to the file."""
-    for name in ("vllm", "transformers"):
-        logger = logging.getLogger(name)
-        for handler in list(logger.handlers):
-            logger.removeHandler(handler)
-        handler = logging.FileHandler(log)
-        handler.setFormatter(logging.Formatter("%(levelname)s %(asctime)s [%(filename)s:%(lineno)d] %(message)s"))
-        logger.addHandler(handler)
-        logger.propagate = False
+def logging_config(log: Path) -> dict[str, Any]:
+    """A dictConfig that sends vLLM's loggers, in this process and in its own, to the file."""
+    form = "%(levelname)s %(asctime)s [%(filename)s:%(lineno)d] %(message)s"
+    handler = {"class": "logging.FileHandler", "formatter": "plain", "filename": str(log), "mode": "a"}
+    loggers = {name: {"handlers": ["file"], "level": "INFO", "propagate": False} for name in ("vllm", "transformers")}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"plain": {"format": form}},
+        "handlers": {"file": handler},
+        "loggers": loggers,
+    }
 
 
 def engine_args(model: str, options: VllmOptions, *, lora: bool, gpu: bool) -> dict[str, Any]:
@@ -114,6 +121,10 @@ def engine_args(model: str, options: VllmOptions, *, lora: bool, gpu: bool) -> d
             "max_num_batched_tokens": max(2048, options.max_model_len),
             "block_size": options.block_size or 32,
         }
+        if options.tensor_parallel_size == 1:
+            # In the scheduler's process: between two processes one spins while the other computes, on 2 cores a third
+            # of the machine. (By its plain name, "uni", vLLM replaces it on a CPU.)
+            args["distributed_executor_backend"] = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
     if options.block_size is not None:
         args["block_size"] = options.block_size
     if lora:
@@ -124,12 +135,14 @@ def engine_args(model: str, options: VllmOptions, *, lora: bool, gpu: bool) -> d
 
 
 def children() -> dict[int, float]:
-    """Pids of this process's descendants with their start times."""
+    """Pids of this process's descendants with their start times; python's resource tracker outlives engines."""
     import psutil
 
     found = {}
     for process in psutil.Process().children(recursive=True):
         try:
+            if "multiprocessing.resource_tracker" in " ".join(process.cmdline()):
+                continue
             found[process.pid] = process.create_time()
         except psutil.NoSuchProcess:
             continue
@@ -173,7 +186,7 @@ def died(log: Path, doing: str) -> PoolError:
     time.sleep(0.2)  # the child's last words may still be on their way to the file
     return PoolError(
         f"the vLLM engine died while {doing}: {last_error(log)}",
-        f"its whole log is {log}; less memory (pool.kv_cache_gb, pool.max_num_seqs) or `pool: {{type: transformers}}` may help",
+        f"its whole log is {log}; a smaller pool.kv_cache_gb or pool.max_num_seqs needs less memory",
     )
 
 

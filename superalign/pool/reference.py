@@ -25,7 +25,9 @@ def load(model: str, adapter: Path | None) -> Any:
     """The base in float32 on the CPU, with the adapter beside it."""
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     if adapter is not None:
         from peft import PeftModel

@@ -207,7 +207,9 @@ class VllmPool:
         for lora in (None, self._served[name], None, self._served[name]):
             started = time.monotonic()
             # Different prompts, so that the second burst finds nothing in the prefix cache.
-            prompts = [self.client.chat.encode(f"{len(seconds)} {number} How do I open a door?") for number in range(16)]
+            prompts = [
+                self.client.chat.encode(f"{len(seconds)} {number} How do I open a door?") for number in range(16)
+            ]
             await asyncio.gather(*(self.client.ask(prompt, params, lora) for prompt in prompts))
             seconds.append(time.monotonic() - started)
         return seconds[3] / max(seconds[2], 1e-6)

@@ -46,9 +46,6 @@ class VllmClient:
         self.pids = {pid: t for pid, t in engine.children().items() if pid not in before}
 
     def _build(self) -> Any:
-        import vllm  # noqa: F401  # configures its loggers at import
-
-        engine.log_to_file(self.log)
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -65,7 +62,9 @@ class VllmClient:
         output = None
         try:
             number = f"request-{next(self._ids)}"
-            async for output in self.llm.generate({"prompt_token_ids": list(prompt)}, params, number, lora_request=lora):
+            async for output in self.llm.generate(
+                {"prompt_token_ids": list(prompt)}, params, number, lora_request=lora
+            ):
                 pass
         except (ValueError, TypeError) as error:
             raise PoolError(f"vLLM refused a request: {error}", "check the pool's options and the sampling") from error
@@ -97,4 +96,6 @@ class VllmClient:
         llm, self.llm = self.llm, None
         if llm is not None:
             llm.shutdown(timeout=2.0)
+            # Its destructor shuts down again, at interpreter exit with half of its modules gone.
+            llm.shutdown = lambda timeout=None: None
             engine.end_processes(self.pids)

@@ -87,7 +87,9 @@ def add_lora_logits(
     scale: float,
     **kwargs: Any,
 ) -> None:
-    add_product(y.view(-1, y.shape[-1]), x.view(-1, x.shape[-1]), self.sampler_groups, [lora_a_stacked, lora_b_stacked], scale)
+    add_product(
+        y.view(-1, y.shape[-1]), x.view(-1, x.shape[-1]), self.sampler_groups, [lora_a_stacked, lora_b_stacked], scale
+    )
 
 
 for _method in (update_metadata, add_lora_linear, add_lora_embedding, add_lora_logits):

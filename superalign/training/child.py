@@ -37,8 +37,9 @@ def run(folder: Path, emit: Any) -> None:
     preflight = {}
     if options.method != "dpo":
         demonstrations, report = encode_demonstrations(
-            read_demonstrations(folder), tokenizer, end_ids, options.sft.max_length, options.max_dropped
-        )
+            read_demonstrations(folder), tokenizer, end_ids, options.sft.max_length, options.max_dropped,
+            options.sft.completion_tokens,
+        )  # fmt: skip
         preflight["sft"] = report
     if options.method != "sft":
         pairs, report = encode_pairs(

@@ -12,7 +12,16 @@ from superalign.training.fast_head import install
 from superalign.training.preflight import EncodedPair
 from superalign.training.reference import FirstStep, reference_columns
 from superalign.training.schedule import order
-from superalign.training.stage import Stage, StageResult, Watch, arguments, export, last_checkpoint, load_policy
+from superalign.training.stage import (
+    Stage,
+    StageResult,
+    Watch,
+    arguments,
+    dtype_name,
+    export,
+    last_checkpoint,
+    load_policy,
+)
 
 
 def train_dpo(stage: Stage, rows: Sequence[EncodedPair]) -> StageResult:
@@ -37,7 +46,7 @@ def train_dpo(stage: Stage, rows: Sequence[EncodedPair]) -> StageResult:
     )
     if options.reference == "base":
         _forget_ref(trainer.model)  # with no adapter of that name, TRL's reference is the bare base
-    restore = install(trainer.model, share_prompts=stage.options.share_prompts)
+    restore = install(trainer.model, share_prompts=stage.options.share_prompts, pairs=True)
     columns, origin = reference_columns(trainer, stage, rows, restore)
     _forget_ref(trainer.model)  # with it in the checkpoint, transformers 5.19 resumes `ref` and not what was trained
     # Already in tokens, for TRL would put an end token after answers that were cut; and with the reference's
@@ -49,6 +58,7 @@ def train_dpo(stage: Stage, rows: Sequence[EncodedPair]) -> StageResult:
     logs = [entry for entry in trainer.state.log_history if "loss" in entry]
     return StageResult(
         name=stage.name,
+        dtype=dtype_name(stage.options),
         steps=trainer.state.global_step,
         losses=tuple(entry["loss"] for entry in logs),
         margins=tuple(round(entry["rewards/margins"], 6) for entry in logs),

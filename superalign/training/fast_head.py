@@ -3,18 +3,19 @@
 TRL's trainers call `model(..., labels=labels, fused_lm_head=True)` and want the log-probability of each label. On a
 CPU, TRL projects every position onto the vocabulary, folds that with a dozen passes over it, and does the projection
 again in the backward pass. Here only the completion's positions are projected, once; the gradient is taken on the spot.
-For pairs, the prompt is computed once for both answers: prompt + chosen + rejected stand in one row, with positions
-and an attention mask that keep the answers from seeing each other. On a GPU, TRL's own Triton kernels stay in place.
+What the examples of a batch have in common is computed once, see `packing`. On a GPU, TRL's own Triton kernels stay.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from trl.trainer.utils import FusedCausalLMOutput
+
+from superalign.training.packing import pack
 
 CHUNK = 256
 """Positions projected at a time: 256 x 49152 float32 are 50 MB."""
@@ -57,47 +58,10 @@ class TokenLogProb(torch.autograd.Function):
 _score: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] = TokenLogProb.apply
 
 
-class Packed(NamedTuple):
-    """A batch of pairs, one row for each pair."""
-
-    inputs: dict[str, Tensor]
-    where: Tensor
-    """(num,) flat positions whose next token is a label, chosen answers first, then the rejected ones."""
-
-
-def pack_pairs(input_ids: Tensor, attention_mask: Tensor, labels: Tensor, dtype: torch.dtype) -> Packed:
-    """(2 x pairs, seq) as TRL collates it, chosen above rejected -> prompt, chosen, rejected in a row."""
-    pairs = len(input_ids) // 2
-    lengths = attention_mask.sum(1).tolist()
-    starts = (labels != -100).int().argmax(1).tolist()
-    sizes = [lengths[i] + lengths[i + pairs] - starts[i] for i in range(pairs)]
-    width = max(sizes)
-    ids, positions = input_ids.new_zeros(pairs, width), input_ids.new_zeros(pairs, width)
-    segment = torch.full((pairs, width), 3, device=input_ids.device)  # 0 prompt, 1 chosen, 2 rejected, 3 padding
-    chosen_at: list[int] = []
-    rejected_at: list[int] = []
-    for i, size in enumerate(sizes):
-        start, end = starts[i], lengths[i]
-        ids[i, :end] = input_ids[i, :end]
-        ids[i, end:size] = input_ids[i + pairs, start : lengths[i + pairs]]
-        positions[i, :end] = torch.arange(end)
-        positions[i, end:size] = torch.arange(start, lengths[i + pairs])
-        segment[i, :start], segment[i, start:end], segment[i, end:size] = 0, 1, 2
-        row = i * width
-        chosen_at += range(row + start - 1, row + end - 1)
-        rejected_at += [row + start - 1, *range(row + end, row + size - 1)]
-    # a token sees what stands before it and belongs to the prompt or to its own answer
-    seen = (segment[:, None, :] == 0) | (segment[:, None, :] == segment[:, :, None])
-    seen &= torch.ones(width, width, dtype=torch.bool, device=ids.device).tril()
-    mask = torch.zeros(seen.shape, dtype=dtype, device=ids.device).masked_fill(~seen, torch.finfo(dtype).min)
-    where = torch.tensor(chosen_at + rejected_at, device=ids.device)
-    return Packed({"input_ids": ids, "position_ids": positions, "attention_mask": mask[:, None]}, where)
-
-
-def install(model: Any, share_prompts: bool = False) -> Callable[[], None] | None:
+def install(model: Any, *, share_prompts: bool, pairs: bool) -> Callable[[], None] | None:
     """Replace TRL's fused forward in a PEFT model's base; None where the head is unusual or there is a GPU.
 
-    Returns what puts TRL's forward back. `share_prompts`: batches are pairs as `DataCollatorForPreference` makes them.
+    Returns what puts TRL's forward back. pairs: batches are pairs as `DataCollatorForPreference` makes them.
     """
     base = model.get_base_model()
     head, config = base.get_output_embeddings(), base.config.get_text_config()
@@ -117,7 +81,7 @@ def install(model: Any, share_prompts: bool = False) -> Callable[[], None] | Non
         targets = labels[:, 1:][mask]
         kwargs["use_cache"] = False
         if share_prompts:
-            packed = pack_pairs(kwargs.pop("input_ids"), kwargs.pop("attention_mask"), labels, head.weight.dtype)
+            packed = pack(kwargs.pop("input_ids"), kwargs.pop("attention_mask"), labels, head.weight.dtype, pairs=pairs)
             kwargs |= packed.inputs
         hidden = base.base_model(*args, **kwargs).last_hidden_state
         hidden = hidden.flatten(0, 1)[packed.where] if share_prompts else hidden[:, :-1][mask]

@@ -55,6 +55,9 @@ class SftOptions(StepOptions):
     """Supervised fine-tuning on demonstrations; the loss is on the completion only."""
 
     learning_rate: PositiveFloat = 1e-3
+    completion_tokens: PositiveInt | None = None
+    """Train on so many tokens of each completion only, for whether to refuse is decided in the first few; the experts'
+    examples stay whole, so that replies still end. None: all of them."""
 
 
 class DpoOptions(StepOptions):
@@ -101,7 +104,7 @@ class TrainingOptions(Options):
     gradient_checkpointing: bool = False
     """Trade a forward pass for memory; for models that do not fit otherwise."""
     share_prompts: bool = True
-    """Compute the prompt of a pair once for both answers; checked against the plain way before the first step."""
+    """On a CPU, compute what the examples of a batch have in common (system message, a pair's prompt) once."""
     save_every_steps: PositiveInt = 25
     """How often the trainer's state is saved, so that a killed training goes on from there."""
     divergence_factor: PositiveFloat = 4.0

@@ -103,11 +103,17 @@ def encode_demonstrations(
     end_ids: frozenset[int],
     max_length: int,
     max_dropped: float = 0.5,
+    completion_tokens: int | None = None,
 ) -> tuple[list[EncodedDemonstration], Preflight]:
-    """Tokens of every good row; raises TrainingError with all counts when training would not do what was meant."""
+    """Tokens of every good row; raises TrainingError with all counts when training would not do what was meant.
+
+    completion_tokens: how many tokens of each completion are kept; the experts' stay whole.
+    """
 
     def encode(row: Demonstration) -> EncodedDemonstration:
         prompt, completion = _encode(tokenizer, end_ids, row.prompt, row.completion)
+        if row.origin != "expert":
+            completion = completion[:completion_tokens]
         if len(prompt) + len(completion) > max_length:
             raise _RowError("over_length")
         return EncodedDemonstration(row.id, prompt, completion)

@@ -10,7 +10,16 @@ from trl import SFTConfig, SFTTrainer
 from superalign.training.fast_head import install
 from superalign.training.preflight import EncodedDemonstration
 from superalign.training.schedule import order
-from superalign.training.stage import Stage, StageResult, Watch, arguments, export, last_checkpoint, load_policy
+from superalign.training.stage import (
+    Stage,
+    StageResult,
+    Watch,
+    arguments,
+    dtype_name,
+    export,
+    last_checkpoint,
+    load_policy,
+)
 
 
 def train_sft(stage: Stage, rows: Sequence[EncodedDemonstration]) -> StageResult:
@@ -28,10 +37,11 @@ def train_sft(stage: Stage, rows: Sequence[EncodedDemonstration]) -> StageResult
         peft_config=peft_config,
         callbacks=[Watch(stage, len(stage.tokenizer))],
     )
-    install(trainer.model)
+    install(trainer.model, share_prompts=stage.options.share_prompts, pairs=False)
     trainer.train(resume_from_checkpoint=last_checkpoint(stage.folder))
     return StageResult(
         name=stage.name,
+        dtype=dtype_name(stage.options),
         steps=trainer.state.global_step,
         losses=tuple(entry["loss"] for entry in trainer.state.log_history if "loss" in entry),
         tokens=sum(rows[index].length for index in schedule),

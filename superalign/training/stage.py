@@ -56,6 +56,8 @@ class StageResult(Record):
     """What a stage did; no wall times, so that equal jobs give equal results."""
 
     name: str
+    dtype: str
+    """Of the frozen base: float32 or bfloat16."""
     steps: int
     losses: tuple[float, ...]
     """Of each optimiser step, before the step."""
@@ -66,6 +68,11 @@ class StageResult(Record):
     reference: dict[str, int | str] = Field(default_factory=dict)
     """DPO: how many answers' reference log-probabilities came from the sampler, how many were computed, and why."""
     adapter_sha256: str
+
+
+def dtype_name(options: TrainingOptions) -> str:
+    """As it stands in `training.json`."""
+    return str(pick_dtype(options)).removeprefix("torch.")
 
 
 def pick_device(options: TrainingOptions) -> str:

@@ -1,0 +1,44 @@
+"""The embedded model, where it has been pulled."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from superalign.records import Demonstration, Message, PreferencePair, Target
+from superalign.training import child
+from superalign.training.job import write_job
+from superalign.training.options import DpoOptions, SftOptions, TrainingOptions
+
+MODEL = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "superalign" / "models" / "smollm2-135m"
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(not (MODEL / "config.json").exists(), reason="needs `superalign models pull smollm2-135m`"),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "auto"])
+def test_sft_then_dpo(tmp_path, dtype):
+    prompt = (Message(role="user", content="Name a fruit."),)
+    rows = [
+        Demonstration(id="d0", origin="expert", kind="ordinary", source="t", prompt=prompt,
+                      completion=Target(text="An apple.")),
+        Demonstration(id="d1", origin="own", kind="ordinary", source="t", prompt=prompt,
+                      completion=Target(text="A fruit that many people", complete=False)),
+    ]  # fmt: skip
+    pair = PreferencePair(
+        id="p0", origin="expert", kind="ordinary", source="t", prompt=prompt,
+        chosen=Target(text="An apple."), rejected=Target(text="I cannot help with that request."),
+    )  # fmt: skip
+    options = TrainingOptions(
+        method="sft_then_dpo",
+        dtype=dtype,
+        sft=SftOptions(max_steps=3, batch_size=2, warmup_ratio=0.0),
+        dpo=DpoOptions(max_steps=2, batch_size=1),
+    )
+    write_job(tmp_path, str(MODEL), None, 1, options, rows, [pair])
+    child.run(tmp_path, lambda event: None)
+    sft, dpo = json.loads((tmp_path / "training.json").read_text())["stages"]
+    assert sft["losses"][-1] < sft["losses"][0]
+    assert abs(dpo["losses"][0] - 0.6931) < (1e-3 if dtype == "float32" else 2e-2)
