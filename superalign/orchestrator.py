@@ -91,16 +91,21 @@ class Loop:
         if not room.pairs.exists():
             await self._attack(room, incumbent)
             self._compile(room)
-        try:
-            candidate = await self._train(room, incumbent)
-        except TrainingError as error:
-            candidate, promotion = None, _no_candidate(number, incumbent, error)
-            self.observer.notice(f"round {number}: {promotion.reason}")
-        else:
-            promotion = decide(await self._evaluate(room, candidate), self._evaluation_of(incumbent), self.plan.gate)
+        promotion, candidate = await self._learn(room, incumbent)
         promotion = self.folder.finish_round(number, promotion, candidate) or promotion
         self.events.append("promotion", round=number, promoted=promotion.promoted, reason=promotion.reason)
         self.observer.round_done(number)
+
+    async def _learn(self, room: RoundFolder, incumbent: Checkpoint) -> tuple[Promotion, Checkpoint | None]:
+        """Train, measure, decide; training that fails is a decision for the incumbent."""
+        try:
+            candidate = await self._train(room, incumbent)
+        except TrainingError as error:
+            promotion = _no_candidate(room.number, incumbent, error)
+            self.observer.notice(f"round {room.number}: {promotion.reason}")
+            return promotion, None
+        measured, base = await self._evaluate(room, candidate), self._evaluation_of(self.plan.base)
+        return decide(measured, self._evaluation_of(incumbent), self.plan.gate, base), candidate
 
     async def _attack(self, room: RoundFolder, incumbent: Checkpoint) -> None:
         """Walks from every seed that has no exchange yet, at most `max_walks` at a time."""

@@ -189,7 +189,7 @@ def _faults(
             what = f"unknown key; {nearest(str(loc[-1]), known)}" if known else "unknown key"
         elif item["type"] == "missing":
             what = "is missing" + (f"; given here: {', '.join(siblings)}" if siblings else "")
-        elif "input" in item and not isinstance(item["input"], dict | list):
+        elif not isinstance(item["input"], dict | list):
             what += f", not {item['input']!r}"
         given = next((text for keys, text in from_command_line.items() if keys == tuple(map(str, loc))), None)
         line = document.line(loc)

@@ -176,24 +176,30 @@ def test_fast_head_gives_trl_numbers(toy):
         restore()
 
 
+def play(folder: Path, kill_at: int = 0) -> list[int]:
+    """Run a child on a job folder, perhaps kill it when it has made a step; the steps it made."""
+    command, steps = [sys.executable, "-m", "superalign.training.child", str(folder)], []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            event = json.loads(line)
+            steps += [event["step"]] if "loss" in event else []
+            if kill_at and steps[-1:] == [kill_at]:
+                process.kill()
+    assert process.returncode == (-9 if kill_at else 0)
+    return steps
+
+
 @pytest.mark.parametrize("method", ["sft", "dpo"])
 def test_killed_training_resumes_to_the_same_adapter(tmp_path, toy, sft_adapter, method):
     settings = options(method, sft={"max_steps": 12}, dpo={"max_steps": 12}, save_every_steps=3)
-    whole, _ = train(tmp_path / "whole", toy, settings, sft_adapter)
-    folder = tmp_path / "killed"
-    write_job(folder, toy, sft_adapter, 7, settings, demonstrations(), pairs())
-    command = [sys.executable, "-m", "superalign.training.child", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
-            if json.loads(line).get("step") == 8:
-                process.kill()
-    assert process.returncode == -9
-    assert not (folder / "DONE").exists()
-    events = []
-    child.run(folder, events.append)
-    assert 3 < min(event["step"] for event in events if "loss" in event) <= 9
-    assert (folder / "training.json").read_text() == (tmp_path / "whole" / "training.json").read_text()
-    assert whole["stages"][0]["steps"] == 12
+    for name in ("whole", "killed"):
+        write_job(tmp_path / name, toy, sft_adapter, 7, settings, demonstrations(), pairs())
+    assert play(tmp_path / "whole") == list(range(1, 13))
+    play(tmp_path / "killed", kill_at=8)
+    assert not (tmp_path / "killed" / "DONE").exists()
+    assert play(tmp_path / "killed")[0] in (4, 7, 10)
+    for name in ("training.json", "adapter/adapter_model.safetensors"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 async def test_child_trainer_trains_reuses_and_fails_with_a_message(tmp_path, toy):
