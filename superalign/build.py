@@ -156,7 +156,7 @@ async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Obse
             experts=[expert.demonstration() for expert in inputs.experts],
             base=Checkpoint(id="base", base=recipe.model),
             pool=pool,
-            trainer=ChildTrainer(recipe.training_of, base, folder.path, recipe.seed, observer.training),
+            trainer=ChildTrainer(recipe.training_of, base, folder.path.resolve(), recipe.seed, observer.training),
             evaluator=SuiteEvaluator(
                 pool, judge, recipe.judge.type, inputs.suites, inputs.plain_text, recipe.evaluation
             ),

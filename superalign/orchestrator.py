@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
+from typing import TypeVar
 
 from superalign.errors import TrainingError
-from superalign.pairing import PairingOptions, compile_round, repeat_experts
+from superalign.pairing import PairingOptions, compile_round, needs_anchor, repeat_experts
 from superalign.promotion import GateOptions, decide
 from superalign.protocols import Evaluator, InferencePool, Observer, Trainer
 from superalign.records import (
+    Anchor,
     Checkpoint,
     Demonstration,
     Dropped,
@@ -30,10 +33,12 @@ from superalign.records import (
 )  # fmt: skip
 from superalign.store.events import Events
 from superalign.store.files import write_json
-from superalign.store.journal import Journal, read_records, rewrite_sorted, write_records
+from superalign.store.journal import Journal, Stored, read_records, rewrite_sorted, write_records
 from superalign.store.layout import RoundFolder, read_record
 from superalign.store.run_folder import RunFolder
-from superalign.walk import Cast, attack_id, play
+from superalign.walk import Cast, answer_once, attack_id, play
+
+T = TypeVar("T", Demonstration, PreferencePair, Dropped)
 
 
 @dataclass(frozen=True)
@@ -90,9 +95,14 @@ class Loop:
         room, incumbent = self.folder.round(number), self.folder.incumbent(number)
         if not room.pairs.exists():
             await self._attack(room, incumbent)
+            if incumbent.adapter is not None:
+                await self._anchor(room)
             self._compile(room)
-        promotion, candidate = await self._learn(room, incumbent)
-        promotion = self.folder.finish_round(number, promotion, candidate) or promotion
+        if room.promotion_json.exists():  # killed while it was sealed: the decision stands
+            promotion, candidate = read_record(room.promotion_json, Promotion), None
+        else:
+            promotion, candidate = await self._learn(room, incumbent)
+        self.folder.finish_round(number, promotion, candidate)
         self.events.append("promotion", round=number, promoted=promotion.promoted, reason=promotion.reason)
         self.observer.round_done(number)
 
@@ -130,26 +140,56 @@ class Loop:
                     for _ in range(min(self.plan.max_walks, len(walks) - len(finished))):
                         workers.create_task(worker())
 
+    async def _anchor(self, room: RoundFolder) -> None:
+        """The base model's answers to the benign attacks that the learner refused.
+
+        Not during the walks: where the learner is served merged, the base has to be swapped in.
+        """
+        needing = [e for e in read_records(room.exchanges, Exchange) if needs_anchor(e, self.plan.pairing)]
+        with Journal(room.anchors, Anchor) as anchors, Journal(room.dropped, Dropped) as dropped:
+            finished = {anchor.id for anchor in anchors}
+            waiting = [exchange for exchange in needing if exchange.id not in finished]
+            if not waiting:
+                return
+            cast = self.plan.cast(room.number, await self._serve(self.plan.base))
+
+            async def ask(exchange: Exchange) -> None:
+                answer, losses = await answer_once(cast, exchange.attack)
+                for loss in losses:
+                    dropped.append(loss)
+                anchors.append(Anchor(id=exchange.id, answer=answer))
+                self.observer.advance()
+
+            with self._phase("anchor", len(needing), len(finished)):
+                async with asyncio.TaskGroup() as tasks:
+                    for exchange in waiting:
+                        tasks.create_task(ask(exchange))
+
     def _compile(self, room: RoundFolder) -> None:
-        """Exchanges to training examples; `pairs.jsonl` is written last and means that both files are whole."""
+        """Exchanges to training examples, a pass for each kind, so that memory does not grow with their number.
+
+        `pairs.jsonl` is written last and means that both files are whole.
+        """
         rewrite_sorted(room.exchanges)  # the examples must not depend on who finished first
-        demonstrations, pairs = repeat_experts(self.plan.experts, self.plan.pairing), []
-        with self._phase("pair", None), Journal(room.dropped, Dropped) as dropped:
-            for example in compile_round(read_records(room.exchanges, Exchange), self.plan.pairing):
-                if isinstance(example, Demonstration):
-                    demonstrations.append(example)
-                elif isinstance(example, PreferencePair):
-                    pairs.append(example)
-                else:
-                    dropped.append(example)
-        write_records(room.demonstrations, demonstrations)
-        write_records(room.pairs, pairs)
+        anchors = {anchor.id: anchor.answer for anchor in read_records(room.anchors, Anchor)}
+
+        def compiled(kind: type[T]) -> Iterator[T]:
+            examples = compile_round(read_records(room.exchanges, Exchange), self.plan.pairing, anchors)
+            return (example for example in examples if isinstance(example, kind))
+
+        with self._phase("pair", None):
+            with Journal(room.dropped, Dropped) as dropped:
+                for loss in compiled(Dropped):
+                    dropped.append(loss)
+            experts = repeat_experts(self.plan.experts, self.plan.pairing)
+            write_records(room.demonstrations, chain(experts, compiled(Demonstration)))
+            write_records(room.pairs, compiled(PreferencePair))
 
     async def _train(self, room: RoundFolder, incumbent: Checkpoint) -> Checkpoint:
         if room.checkpoint_json.exists():
             return self.folder.checkpoint(room.number)
-        demonstrations = list(read_records(room.demonstrations, Demonstration))
-        pairs = list(read_records(room.pairs, PreferencePair))
+        demonstrations = Stored(room.demonstrations, Demonstration)
+        pairs = Stored(room.pairs, PreferencePair)
         with self._phase("train", None):
             async with self.plan.pool.paused():
                 parent = self.folder.located(incumbent)

@@ -10,7 +10,7 @@ request benign    an answer that helps is the best and, as it stands, an anchor 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -41,6 +41,8 @@ class PairingOptions(BaseModel):
     """Least score of an answer that is imitated."""
     anchors: bool = True
     """Imitate the learner's own accepted answers to benign requests, so that helping is not unlearned."""
+    base_answers: bool = True
+    """Ask the base model where the learner refuses a benign request altogether, and learn from its answer."""
     critic_answers: bool = True
     """Learn from the critic's better answer where no answer of the learner is acceptable."""
     balance: dict[Kind, int] = Field(default_factory=dict)
@@ -68,15 +70,27 @@ class _Candidate:
     reason: str
 
 
-def compile_exchange(exchange: Exchange, options: PairingOptions) -> Compiled:
-    """The pair and the demonstration of one exchange, or the reason why there is neither."""
+def needs_anchor(exchange: Exchange, options: PairingOptions) -> bool:
+    """Whether the learner has no acceptable answer to a benign request."""
+    scores = [a.verdict.score for a in exchange.answers if a.verdict is not None and a.verdict.score is not None]
+    benign = exchange.attack.seed.intent == "benign"
+    return options.base_answers and benign and bool(scores) and max(scores) < options.accept
+
+
+def compile_exchange(exchange: Exchange, options: PairingOptions, anchor: Answer | None = None) -> Compiled:
+    """The pair and the demonstration of one exchange, or the reason why there is neither.
+
+    anchor: the base model's answer, where the exchange needed one.
+    """
     scored = [answer for answer in exchange.answers if answer.verdict is not None and answer.verdict.score is not None]
     if not scored:
         return Compiled(dropped=_dropped(exchange, "no answer was scored"))
     candidates = _candidates(scored)
+    if anchor is not None and anchor.verdict is not None and anchor.verdict.score is not None:
+        candidates.append(_Candidate(anchor.generation, anchor.verdict.score, "base", anchor.verdict.rationale))
     best = max(candidates, key=lambda c: c.score)
     worst = min((c for c in candidates if c.origin == "own"), key=lambda c: c.score)
-    chosen, origin, reason = target(best.text), _pair_origin(best), best.reason
+    chosen, origin, reason = target(best.text, sampled=best.origin == "own"), _pair_origin(best), best.reason
     if best.score < options.accept:
         better = _critics_answer(scored) if options.critic_answers else None
         if better is None:
@@ -92,13 +106,13 @@ def compile_exchange(exchange: Exchange, options: PairingOptions) -> Compiled:
 
 
 def compile_round(
-    exchanges: Iterable[Exchange], options: PairingOptions
+    exchanges: Iterable[Exchange], options: PairingOptions, anchors: Mapping[str, Answer] | None = None
 ) -> Iterator[Demonstration | PreferencePair | Dropped]:
     """All examples of a round, in the exchanges' order; one exchange in memory at a time."""
     counts: dict[Kind, int] = {}
     seen: set[bytes] = set()
     for exchange in exchanges:
-        compiled = compile_exchange(exchange, options)
+        compiled = compile_exchange(exchange, options, (anchors or {}).get(exchange.id))
         if compiled.dropped:
             yield compiled.dropped
             continue
@@ -125,13 +139,17 @@ def repeat_experts(experts: Sequence[Demonstration], options: PairingOptions) ->
     ]
 
 
-def target(generation: Generation) -> Target:
-    """A generation as something to learn from; the sampler's log-probability stays with it."""
+def target(generation: Generation, *, sampled: bool = True) -> Target:
+    """A generation as something to learn from.
+
+    sampled: by the policy of this round for this very prompt, so that its log-probability is the reference's as well.
+    """
+    known = sampled and generation.logprob is not None
     return Target(
         text=generation.text,
         complete=generation.complete,
-        ref_logprob=generation.logprob,
-        ref_tokens=generation.num_tokens if generation.logprob is not None else None,
+        ref_logprob=generation.logprob if known else None,
+        ref_tokens=generation.num_tokens if known else None,
     )
 
 
@@ -147,7 +165,7 @@ def _candidates(answers: Sequence[Answer]) -> list[_Candidate]:
 
 
 def _pair_origin(best: _Candidate) -> Origin:
-    return "revision" if best.origin == "revision" else "best_worst"
+    return "best_worst" if best.origin == "own" else best.origin
 
 
 def _critics_answer(answers: Sequence[Answer]) -> str | None:

@@ -100,7 +100,9 @@ class Recipe(BaseModel):
     def _engine_takes_the_adapters(self) -> Recipe:
         rank = max(training.lora.rank for training in self.training)
         if isinstance(self.pool, VllmOptions) and rank > self.pool.max_lora_rank:
-            raise ValueError(f"training.lora.rank {rank} is over pool.max_lora_rank {self.pool.max_lora_rank}; raise that")
+            raise ValueError(
+                f"training.lora.rank {rank} is over pool.max_lora_rank {self.pool.max_lora_rank}; raise that"
+            )
         return self
 
     def training_of(self, round: int) -> TrainingOptions:

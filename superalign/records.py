@@ -170,9 +170,18 @@ class Dropped(Record):
     reason: str
 
 
-Origin = Literal["expert", "best_worst", "revision", "critic", "own"]
+class Anchor(Record):
+    """The base model's answer to a benign attack that the learner refused: what it could say before it was trained."""
+
+    id: str
+    """The exchange's."""
+    answer: Answer
+
+
+Origin = Literal["expert", "best_worst", "revision", "critic", "own", "base"]
 """Where a training target comes from: a person's example, the learner's best answer against its worst, its
-revision, the critic's better answer, or the learner's own accepted answer (an anchor)."""
+revision, the critic's better answer, the learner's own accepted answer, or the base model's where the learner
+refuses a benign request."""
 
 
 class Target(Record):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from superalign.protocols import Attacker, Critic, DropError, Learner
-from superalign.records import Answer, Critique, Dropped, Exchange, Generation, Response, Seed, Verdict
+from superalign.records import Answer, Attack, Critique, Dropped, Exchange, Generation, Response, Seed, Verdict
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,14 @@ async def play(cast: Cast, round: int, seed: Seed, index: int) -> tuple[Exchange
             )
         )
     return Exchange(id=attack.id, round=round, attack=attack, answers=tuple(answers)), dropped
+
+
+async def answer_once(cast: Cast, attack: Attack) -> tuple[Answer, list[Dropped]]:
+    """One more answer to an attack, with its verdict."""
+    dropped: list[Dropped] = []
+    [response] = await cast.learner.respond(attack, 1)
+    critique = await _critique(cast.critic, response, dropped)
+    return Answer(generation=response.generation, verdict=critique.verdict if critique else None), dropped
 
 
 async def _critique(critic: Critic, response: Response, dropped: list[Dropped]) -> Critique | None:

@@ -136,7 +136,7 @@ def engine_args(model: str, options: VllmOptions, *, lora: bool, gpu: bool) -> d
 
 def children() -> dict[int, float]:
     """Pids of this process's descendants with their start times; python's resource tracker outlives engines."""
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     found = {}
     for process in psutil.Process().children(recursive=True):
@@ -151,7 +151,7 @@ def children() -> dict[int, float]:
 
 def end_processes(pids: dict[int, float], *, patience_s: float = 5.0) -> None:
     """End exactly these processes, politely first; a pid that another process has taken since is left alone."""
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     own = []
     for pid, created in pids.items():

@@ -1,10 +1,12 @@
-"""Requests in flight, and the door that holds new ones back."""
+"""Requests in flight, the door that holds new ones back, and what went through it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+from superalign.protocols import PoolStats
 
 
 class Gate:
@@ -43,3 +45,12 @@ class Gate:
                 self._shut = False
                 async with self._changed:
                     self._changed.notify_all()
+
+
+def counted(stats: PoolStats, prompt_tokens: int, generated_tokens: int) -> PoolStats:
+    """The counts after one more request."""
+    return PoolStats(
+        requests=stats.requests + 1,
+        prompt_tokens=stats.prompt_tokens + prompt_tokens,
+        generated_tokens=stats.generated_tokens + generated_tokens,
+    )

@@ -22,10 +22,10 @@ class VllmOptions(Options):
 
     type: Literal["vllm"] = "vllm"
     serving: Serving = "auto"
-    """adapter: checkpoints are LoRA adapters beside the base; merged: the weights in the engine are replaced, which needs
-    an engine that serves the learner alone; auto: measured once, merged only where it is allowed and pays."""
+    """adapter: checkpoints are LoRA adapters beside the base; merged: the engine's weights are replaced, which needs an
+    engine that serves the learner alone; auto: measured once, merged only where it is allowed and pays."""
     dtype: Dtype = "auto"
-    """auto: the model's own on a GPU; float32 on a CPU, where it keeps equal seeds equal and log-probabilities exact."""
+    """auto: the model's own on a GPU; float32 on a CPU: equal seeds stay equal, log-probabilities exact."""
     max_model_len: int = Field(default=1024, ge=16)
     """Prompt and reply together, tokens."""
     max_num_seqs: int = Field(default=128, ge=1)
@@ -40,9 +40,9 @@ class VllmOptions(Options):
     threads: int | None = Field(default=None, ge=1)
     """CPU threads; default: all of the cores this process may use."""
     block_size: int | None = Field(default=None, ge=16)
-    """Tokens per cache block; only whole blocks of equal prompts are shared. Default: 32 on a CPU, vLLM's own on a GPU."""
+    """Tokens per cache block; only whole blocks of equal prompts are shared. Default on a CPU: 32."""
     compile: bool = False
-    """torch.compile, and CUDA graphs on a GPU: a slower start for faster steps. vLLM ignores it on a CPU with adapters."""
+    """torch.compile, and CUDA graphs on a GPU: a slower start for faster steps. No effect on a CPU with adapters."""
     tensor_parallel_size: int = Field(default=1, ge=1)
     """GPUs that share one copy of the model."""
     reference_canary: bool | None = None

@@ -17,17 +17,25 @@ def is_cheap(model: str) -> bool:
 
 
 def digest(adapter: Path | None) -> str | None:
-    """SHA-256 of an adapter's weights; None for the bare base."""
-    return hashlib.sha256((adapter / "adapter_model.safetensors").read_bytes()).hexdigest() if adapter else None
+    """SHA-256 of an adapter's weights; None for the bare base and for an adapter that changes nothing."""
+    from safetensors.torch import load_file
+
+    if adapter is None:
+        return None
+    file = adapter / "adapter_model.safetensors"
+    lora = load_file(str(file))
+    if not any(bool(weight.any()) for name, weight in lora.items() if ".lora_A." not in name):
+        return None  # B is zero in every pair, as before the first training step
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def load(model: str, adapter: Path | None) -> Any:
     """The base in float32 on the CPU, with the adapter beside it."""
     import torch
     from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
+    from transformers.utils import logging as hf_logging
 
-    logging.disable_progress_bar()
+    hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     if adapter is not None:
         from peft import PeftModel

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from superalign.errors import PoolError
 from superalign.pool.chat import too_long, unknown_model
-from superalign.pool.gate import Gate
+from superalign.pool.gate import Gate, counted
 from superalign.pool.options import ScriptedOptions, ScriptedRule
 from superalign.protocols import PoolStats, Sampling, Score
 from superalign.records import Checkpoint, Generation, Messages
@@ -91,7 +91,7 @@ class ScriptedPool:
             generations = [
                 self._reply(rule, checkpoint, messages, sampling, index, room) for index in range(sampling.n)
             ]
-        self._count(prompt_tokens, sum(generation.num_tokens for generation in generations))
+        self._stats = counted(self._stats, prompt_tokens, sum(generation.num_tokens for generation in generations))
         return [generation.model_copy(update={"prompt_tokens": prompt_tokens}) for generation in generations]
 
     async def score(self, model: str, messages: Messages, continuation: str, *, end: bool = False) -> Score:
@@ -102,7 +102,7 @@ class ScriptedPool:
             raise too_long(prompt_tokens + len(words), 1, self.options.max_model_len)
         async with self._gate.request():
             await self._take_time(None, checkpoint, messages, None)
-        self._count(prompt_tokens + len(words), 0)
+        self._stats = counted(self._stats, prompt_tokens + len(words), 0)
         return Score(token_logprobs=self._logprobs(checkpoint, messages, words, end=end))
 
     def rule(self, checkpoint: str, messages: Messages) -> ScriptedRule | None:
@@ -192,13 +192,6 @@ class ScriptedPool:
         if prompt_tokens >= self.options.max_model_len:
             raise too_long(prompt_tokens, 1, self.options.max_model_len)
         return self._served[model], prompt_tokens
-
-    def _count(self, prompt_tokens: int, generated_tokens: int) -> None:
-        self._stats = PoolStats(
-            requests=self._stats.requests + 1,
-            prompt_tokens=self._stats.prompt_tokens + prompt_tokens,
-            generated_tokens=self._stats.generated_tokens + generated_tokens,
-        )
 
 
 def tokens_of(text: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 from superalign.errors import PoolError
 from superalign.pool import canary
 from superalign.pool.chat import unknown_model
-from superalign.pool.gate import Gate
+from superalign.pool.gate import Gate, counted
 from superalign.pool.options import VllmOptions
 from superalign.pool.vllm_client import VllmClient
 from superalign.protocols import PoolStats, Sampling, Score
@@ -41,6 +41,8 @@ class VllmPool:
         """Whether checkpoints replace the engine's weights."""
         self.client = VllmClient(model, options, log_path, lora=not self.merged)
         self.model, self.options = model, options
+        self.exact_lengths = False
+        """For benchmarks: every reply has `max_tokens` tokens, the end token is ignored."""
         self.last_swap_s: dict[str, float] = {}
         """Seconds of the last swap: `load` and `canary`."""
         self.adapter_cost: float | None = None
@@ -72,7 +74,8 @@ class VllmPool:
             max_tokens=chat.room(prompt, sampling.max_tokens, self.options.max_model_len),
             seed=sampling.seed if sampling.temperature > 0 else None,
             stop=list(sampling.stop),
-            stop_token_ids=[chat.end_id],
+            stop_token_ids=[] if self.exact_lengths else [chat.end_id],
+            ignore_eos=self.exact_lengths,
             logprobs=0,
             flat_logprobs=True,
             detokenize=bool(sampling.stop),
@@ -90,7 +93,7 @@ class VllmPool:
             )
             for one in sorted(output.outputs, key=lambda one: one.index)
         ]
-        self._count(len(prompt), sum(generation.num_tokens for generation in generations))
+        self._stats = counted(self._stats, len(prompt), sum(generation.num_tokens for generation in generations))
         return generations
 
     async def score(self, model: str, messages: Messages, continuation: str, *, end: bool = False) -> Score:
@@ -99,7 +102,7 @@ class VllmPool:
         tokens, start = self._check(model).chat.continuation(messages, continuation, end=end, max_model_len=limit)
         async with self._gate.request():
             values = await self._check(model).score(tokens, start, self._served[model])
-        self._count(len(tokens), 0)
+        self._stats = counted(self._stats, len(tokens), 0)
         return Score(token_logprobs=tuple(values))
 
     async def serve(self, checkpoint: Checkpoint) -> str:
@@ -203,13 +206,12 @@ class VllmPool:
         from vllm import SamplingParams
 
         params = SamplingParams(max_tokens=8, temperature=0.0, ignore_eos=True, detokenize=False)
-        seconds = []
+        seconds: list[float] = []
         for lora in (None, self._served[name], None, self._served[name]):
             started = time.monotonic()
             # Different prompts, so that the second burst finds nothing in the prefix cache.
-            prompts = [
-                self.client.chat.encode(f"{len(seconds)} {number} How do I open a door?") for number in range(16)
-            ]
+            encode, burst = self.client.chat.encode, len(seconds)
+            prompts = [encode(f"{burst} {number} How do I open a door?") for number in range(16)]
             await asyncio.gather(*(self.client.ask(prompt, params, lora) for prompt in prompts))
             seconds.append(time.monotonic() - started)
         return seconds[3] / max(seconds[2], 1e-6)
@@ -240,13 +242,6 @@ class VllmPool:
         if model not in self._served:
             raise unknown_model(model, sorted(self._served), merged=self.merged)
         return self.client
-
-    def _count(self, prompt_tokens: int, generated_tokens: int) -> None:
-        self._stats = PoolStats(
-            requests=self._stats.requests + 1,
-            prompt_tokens=self._stats.prompt_tokens + prompt_tokens,
-            generated_tokens=self._stats.generated_tokens + generated_tokens,
-        )
 
     def stats(self) -> PoolStats:
         """Counts since the start."""

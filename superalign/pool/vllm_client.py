@@ -59,18 +59,14 @@ class VllmClient:
         """The finished output of one request."""
         if self.llm is None:
             raise PoolError("the pool is closed", "start a new one")
-        output = None
+        number = f"request-{next(self._ids)}"
         try:
-            number = f"request-{next(self._ids)}"
-            async for output in self.llm.generate(
-                {"prompt_token_ids": list(prompt)}, params, number, lora_request=lora
-            ):
-                pass
+            stream = self.llm.generate({"prompt_token_ids": list(prompt)}, params, number, lora_request=lora)
+            return [final async for final in stream][-1]
         except (ValueError, TypeError) as error:
             raise PoolError(f"vLLM refused a request: {error}", "check the pool's options and the sampling") from error
         except Exception as error:
             raise engine.died(self.log, "it was asked") from error
-        return output
 
     async def score(self, tokens: Sequence[int], start: int, lora: Any) -> list[float]:
         """Log-probabilities of tokens[start:], nats; always computed anew, never from the prefix cache."""

@@ -126,7 +126,7 @@ class WorkerExtension:
         """Load the base weights again, with an adapter merged into them or as they are."""
         from vllm.model_executor.model_loader import get_model_loader
 
-        loader = get_model_loader(self.vllm_config.load_config)
+        loader: Any = get_model_loader(self.vllm_config.load_config)
         weights = loader.get_all_weights(self.vllm_config.model_config, self.model_runner.get_model())
         if adapter is not None:
             weights = merged_weights(iter(weights), Path(adapter))

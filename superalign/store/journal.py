@@ -6,10 +6,10 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, overload
 
 from pydantic import BaseModel, ValidationError
 
@@ -159,6 +159,27 @@ def read_records(path: Path, type: type[T]) -> Iterator[T]:
             where = ".".join(str(part) for part in first["loc"])
             what = f"{where}: {first['msg']}" if where else first["msg"]
             raise _broken(path, number, f"not a {type.__name__}: {what}") from error
+
+
+class Stored(Sequence[T]):
+    """The records of a finished file as a sequence that holds none of them: every pass reads the file anew."""
+
+    def __init__(self, path: Path, type: type[T]) -> None:
+        self.path = path
+        self.type = type
+
+    def __iter__(self) -> Iterator[T]:
+        return read_records(self.path, self.type)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in _lines(self.path))
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        return list(self)[index]
 
 
 def by_id(fields: dict[str, Any]) -> tuple[str, ...]:

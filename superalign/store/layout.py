@@ -31,6 +31,8 @@ class RoundFolder:
         self.number = number
         self.path = path = run / round_name(number)
         self.exchanges = path / "exchanges.jsonl"
+        self.anchors = path / "anchors.jsonl"
+        """The base model's answers to what the learner refused in vain."""
         self.dropped = path / "dropped.jsonl"
         self.demonstrations = path / "demonstrations.jsonl"
         self.pairs = path / "pairs.jsonl"
@@ -61,6 +63,7 @@ class RoundFolder:
     def sort_journals(self) -> None:
         """Order the files whose lines came in order of completion; their journals must be closed."""
         rewrite_sorted(self.exchanges)
+        rewrite_sorted(self.anchors)
         rewrite_sorted(self.dropped, lambda fields: (fields["stage"], fields["record_id"], fields["reason"]))
         rewrite_sorted(self.evaluation_items, lambda fields: (fields["suite"], fields["item"]))
 

@@ -1,7 +1,7 @@
 """The yardstick of `superalign bench train`: DPOTrainer with its defaults on a job folder, and both sides' final loss.
 
 `python -m superalign.training.plain_dpo JOB_DIR` trains into JOB_DIR/plain/ and writes plain.json there;
-`python -m superalign.training.plain_dpo JOB_DIR loss ADAPTER` prints the mean loss of an adapter over all pairs.
+`python -m superalign.training.plain_dpo JOB_DIR loss ADAPTER ...` prints the mean loss of each adapter over some pairs.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ from superalign.training.stage import Stage, arguments, load_policy
 SAME = ("learning_rate", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps", "warmup_steps",
         "lr_scheduler_type", "seed", "use_cpu", "report_to", "logging_steps", "disable_tqdm")  # fmt: skip
 """Settings both sides share; all others are TRL's defaults."""
+JUDGED = 32
+"""Pairs the final losses are taken over."""
 
 
 def train(folder: Path) -> None:
@@ -68,34 +71,42 @@ def train(folder: Path) -> None:
 
 
 @torch.no_grad()
-def final_loss(folder: Path, adapter: Path) -> float:
-    """Mean DPO loss of an adapter over all pairs in float32, the bare base as reference."""
+def final_losses(folder: Path, adapters: Sequence[Path]) -> list[float]:
+    """Mean DPO loss of each adapter over the first pairs in float32, the bare base as reference."""
     job = read_job(folder)
     tokenizer: Any = AutoTokenizer.from_pretrained(job.base)
-    rows, _ = encode_pairs(read_pairs(folder), tokenizer, frozenset({tokenizer.eos_token_id}), 10**6)
+    pairs = read_pairs(folder)[:JUDGED]
+    rows, _ = encode_pairs(pairs, tokenizer, frozenset({tokenizer.eos_token_id}), 10**6)
     model: Any = AutoModelForCausalLM.from_pretrained(job.base, dtype=torch.float32)
-    model = PeftModel.from_pretrained(model, str(adapter)).eval()
+    model = PeftModel.from_pretrained(model, str(adapters[0]), "0").eval()
+    for index, adapter in enumerate(adapters[1:], 1):
+        model.load_adapter(str(adapter), str(index))
     add_fused_lm_head(model.get_base_model())
     model.requires_grad_(False)
     install(model, share_prompts=True, pairs=True)
     collate = DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id or 0)
-    rows, losses = sorted(rows, key=lambda row: row.length), []
+    rows = sorted(rows, key=lambda row: row.length)
+    losses: list[list[torch.Tensor]] = [[] for _ in adapters]
     for at in range(0, len(rows), 8):
-        batch = collate([
-            {"prompt_ids": row.prompt, "chosen_ids": row.chosen, "rejected_ids": row.rejected}
-            for row in rows[at : at + 8]
-        ])  # fmt: skip
+        batch = collate(
+            [
+                {"prompt_ids": row.prompt, "chosen_ids": row.chosen, "rejected_ids": row.rejected}
+                for row in rows[at : at + 8]
+            ]
+        )
         labels = batch["input_ids"].masked_fill(batch.pop("completion_mask") == 0, -100)
-        policy = model(**batch, labels=labels, fused_lm_head=True).log_probs.sum(1)
         with model.disable_adapter():
-            policy -= model(**batch, labels=labels, fused_lm_head=True).log_probs.sum(1)
-        chosen, rejected = policy.chunk(2)
-        losses.append(-torch.nn.functional.logsigmoid(job.options.dpo.beta * (chosen - rejected)))
-    return float(torch.cat(losses).mean())
+            base = model(**batch, labels=labels, fused_lm_head=True).log_probs.sum(1)
+        for index in range(len(adapters)):
+            model.set_adapter(str(index), inference_mode=True)
+            ratios = model(**batch, labels=labels, fused_lm_head=True).log_probs.sum(1) - base
+            chosen, rejected = ratios.chunk(2)
+            losses[index].append(-torch.nn.functional.logsigmoid(job.options.dpo.beta * (chosen - rejected)))
+    return [float(torch.cat(parts).mean()) for parts in losses]
 
 
 if __name__ == "__main__":
     if sys.argv[2:3] == ["loss"]:
-        sys.stdout.write(json.dumps(final_loss(Path(sys.argv[1]), Path(sys.argv[3]))) + "\n")
+        sys.stdout.write(json.dumps(final_losses(Path(sys.argv[1]), [Path(name) for name in sys.argv[3:]])) + "\n")
     else:
         train(Path(sys.argv[1]))

@@ -1,0 +1,173 @@
+"""`superalign bench loop`: the orchestrator's memory and speed by the number of exchanges, on the scripted pool.
+
+Each size plays one round in a process of its own, by the loop's own code: walks, journals, compiler, the hand-over to
+training, evaluation, seal and summary. No model runs, so what is measured is the price of the loop itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import overload
+
+from superalign import build
+from superalign.cli.progress import Lines
+from superalign.errors import SuperalignError
+from superalign.orchestrator import Loop
+from superalign.protocols import Trainer
+from superalign.recipe import Recipe
+from superalign.records import HAZARDS, Checkpoint, Demonstration, PreferencePair, Record, Seed
+from superalign.store.files import ADAPTER_WEIGHTS
+from superalign.store.run_folder import RunFolder
+from superalign.summary import summarise
+from superalign.training.job import write_job
+from superalign.training.options import TrainingOptions
+
+REPLIES = tuple(
+    f"{start} {'It takes a quiet hour, a little patience and somebody who has done it before. ' * 6}{end}"
+    for start in ("Gladly.", "I'm sorry, but I can't help with that.", "Here is how it is done.")
+    for end in ("Good luck with it.", "Ask again when it is done.")
+)
+"""About a hundred tokens each, some of them refusals, so that there is something to pair."""
+
+
+class LoopPoint(Record):
+    """One size."""
+
+    exchanges: int
+    examples: int
+    """Demonstrations and pairs that came of them."""
+    start_mb: float
+    """Resident memory of the orchestrator before the first walk, MB."""
+    peak_mb: float
+    """The most it ever was, MB."""
+    seconds: float
+    """The whole round."""
+    exchanges_per_s: float
+
+
+class LoopBench(Record):
+    """Whether memory stays flat."""
+
+    sizes: tuple[LoopPoint, ...]
+    growth: float
+    """Peak memory of the largest size by that of the smallest; 1: flat."""
+    kb_per_exchange: float
+    """Slope between the two."""
+
+
+def run(exchanges: Sequence[int] = (100, 1000, 10_000)) -> LoopBench:
+    """Measure every size; raises SuperalignError when a process fails."""
+    points = tuple(_in_a_process_of_its_own(count) for count in sorted(exchanges))
+    first, last = points[0], points[-1]
+    return LoopBench(
+        sizes=points,
+        growth=last.peak_mb / first.peak_mb,
+        kb_per_exchange=1000 * (last.peak_mb - first.peak_mb) / max(1, last.exchanges - first.exchanges),
+    )
+
+
+def _in_a_process_of_its_own(exchanges: int) -> LoopPoint:
+    words = [sys.executable, "-m", "superalign.bench.loop", str(exchanges)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SuperalignError(f"the loop of {exchanges} exchanges failed:\n{done.stderr[-2000:]}", "see its last line")
+    return LoopPoint.model_validate_json(done.stdout)
+
+
+async def play(exchanges: int, folder: RunFolder) -> LoopPoint:
+    """One round of so many exchanges in this process."""
+    recipe = Recipe.model_validate(
+        {"name": "bench", "rounds": 1, "model": "scripted", "pool": {"type": "scripted", "fallback": REPLIES},
+         "attacker": {"mix": {"direct": 1}}, "critic": {"type": "rules"},
+         "judge": {"type": "rules", "trust_intent": False},
+         "evaluation": {"suites": ["harmful", "ordinary"], "limit": 8}, "max_walks": 64}
+    )  # fmt: skip
+    observer = Lines(lambda number: None)
+    async with build.staged(recipe, Path.cwd(), folder, observer) as plan:
+        plan = replace(plan, walks=lambda number: Walks(exchanges), trainer=_Hasher(folder))
+        before, started = memory_mb("VmRSS"), time.monotonic()
+        await Loop(plan, folder, observer).run()
+        seconds = time.monotonic() - started
+    played = summarise(folder).rounds[1]
+    return LoopPoint(
+        exchanges=played.attacks,
+        examples=sum(played.demonstrations.values()) + sum(played.pairs.values()),
+        start_mb=before,
+        peak_mb=memory_mb("VmHWM"),
+        seconds=seconds,
+        exchanges_per_s=played.attacks / seconds,
+    )
+
+
+class Walks(Sequence[tuple[Seed, int]]):
+    """As many different seeds as wanted, made when asked for: they are the round's input, not the loop's memory."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[Seed, int]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[tuple[Seed, int]]: ...
+    def __getitem__(self, index: int | slice) -> tuple[Seed, int] | list[tuple[Seed, int]]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self.count))]
+        if index >= self.count:
+            raise IndexError(index)
+        harmful = index % 2 == 0
+        hazard = HAZARDS[index % len(HAZARDS)] if harmful else None
+        goal = f"open door number {index} of the old mill"
+        return Seed(id=f"s{index:06d}", goal=goal, intent="harmful" if harmful else "benign", hazard=hazard), 0
+
+
+class _Hasher(Trainer):
+    """Writes the job as for a real training, and an adapter of no use."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+
+    async def train(
+        self, demonstrations: Sequence[Demonstration], pairs: Sequence[PreferencePair], parent: Checkpoint, round: int
+    ) -> Checkpoint:
+        room = self.folder.round(round)
+        write_job(room.training_dir, parent.base, None, 0, TrainingOptions(), demonstrations, pairs)
+        room.adapter.mkdir()
+        (room.adapter / ADAPTER_WEIGHTS).write_bytes(b"none")
+        return Checkpoint(id=f"round-{round:03d}", base=parent.base, adapter=str(room.adapter), parent=parent.id)
+
+
+def memory_mb(what: str) -> float:
+    """This process's memory now (VmRSS) or at its peak (VmHWM), MB; where /proc does not say, the peak.
+
+    Not `ru_maxrss` where it can be helped: Linux hands a child its parent's peak.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith(what))
+        return int(line.split()[1]) / 1000
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def main(exchanges: int) -> None:
+    """The child: one point as JSON on stdout."""
+    with (
+        tempfile.TemporaryDirectory(prefix="superalign-bench-") as temporary,
+        RunFolder.create(Path(temporary) / "run", "name: bench\n", {"name": "bench"}) as folder,
+    ):
+        print(asyncio.run(play(exchanges, folder)).model_dump_json())
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
