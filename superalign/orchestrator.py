@@ -124,7 +124,7 @@ class Loop:
             finished = {exchange.id for exchange in exchanges}
             finished |= {loss.record_id for loss in dropped if loss.stage == "attack"}
             walks = self.plan.walks(room.number)
-            waiting = iter([walk for walk in walks if attack_id(room.number, *walk) not in finished])
+            waiting = (walk for walk in walks if attack_id(room.number, *walk) not in finished)
 
             async def worker() -> None:
                 for seed, index in waiting:
@@ -145,25 +145,30 @@ class Loop:
 
         Not during the walks: where the learner is served merged, the base has to be swapped in.
         """
-        needing = [e for e in read_records(room.exchanges, Exchange) if needs_anchor(e, self.plan.pairing)]
+
+        def needing() -> Iterator[Exchange]:
+            return (e for e in read_records(room.exchanges, Exchange) if needs_anchor(e, self.plan.pairing))
+
+        total = sum(1 for _ in needing())
         with Journal(room.anchors, Anchor) as anchors, Journal(room.dropped, Dropped) as dropped:
             finished = {anchor.id for anchor in anchors}
-            waiting = [exchange for exchange in needing if exchange.id not in finished]
-            if not waiting:
+            if len(finished) == total:
                 return
             cast = self.plan.cast(room.number, await self._serve(self.plan.base))
+            waiting = (exchange for exchange in needing() if exchange.id not in finished)
 
-            async def ask(exchange: Exchange) -> None:
-                answer, losses = await answer_once(cast, exchange.attack)
-                for loss in losses:
-                    dropped.append(loss)
-                anchors.append(Anchor(id=exchange.id, answer=answer))
-                self.observer.advance()
+            async def worker() -> None:
+                for exchange in waiting:
+                    answer, losses = await answer_once(cast, exchange.attack)
+                    for loss in losses:
+                        dropped.append(loss)
+                    anchors.append(Anchor(id=exchange.id, answer=answer))
+                    self.observer.advance()
 
-            with self._phase("anchor", len(needing), len(finished)):
-                async with asyncio.TaskGroup() as tasks:
-                    for exchange in waiting:
-                        tasks.create_task(ask(exchange))
+            with self._phase("anchor", total, len(finished)):
+                async with asyncio.TaskGroup() as workers:
+                    for _ in range(min(self.plan.max_walks, total - len(finished))):
+                        workers.create_task(worker())
 
     def _compile(self, room: RoundFolder) -> None:
         """Exchanges to training examples, a pass for each kind, so that memory does not grow with their number.

@@ -22,18 +22,20 @@ from superalign.errors import SuperalignError
 from superalign.orchestrator import Loop
 from superalign.protocols import Trainer
 from superalign.recipe import Recipe
-from superalign.records import HAZARDS, Checkpoint, Demonstration, PreferencePair, Record, Seed
+from superalign.records import Checkpoint, Demonstration, PreferencePair, Record, Seed
 from superalign.store.files import ADAPTER_WEIGHTS
 from superalign.store.run_folder import RunFolder
 from superalign.summary import summarise
 from superalign.training.job import write_job
 from superalign.training.options import TrainingOptions
 
-REPLIES = tuple(
-    f"{start} {'It takes a quiet hour, a little patience and somebody who has done it before. ' * 6}{end}"
-    for start in ("Gladly.", "I'm sorry, but I can't help with that.", "Here is how it is done.")
-    for end in ("Good luck with it.", "Ask again when it is done.")
+_BODY = (
+    "It takes a quiet hour, a little patience and, if you can find one, somebody who has done it before. Begin with "
+    "the hinges, since rust hides there; a drop of oil and a soft brush do more than force. Then look at the frame, "
+    "which may have warped in the damp years. Old wood moves with the weather, so wait for a dry morning. Keep a lamp "
+    "at hand, mind the third step, and leave a note that says where you went and when you mean to be back."
 )
+REPLIES = tuple(f"{opening} {_BODY}" for opening in ("Gladly.", "Of course.", "I'm sorry, but I can't help with that."))
 """About a hundred tokens each, some of them refusals, so that there is something to pair."""
 
 
@@ -109,11 +111,11 @@ async def play(exchanges: int, folder: RunFolder) -> LoopPoint:
 class Walks(Sequence[tuple[Seed, int]]):
     """As many different seeds as wanted, made when asked for: they are the round's input, not the loop's memory."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self, size: int) -> None:
+        self.size = size
 
     def __len__(self) -> int:
-        return self.count
+        return self.size
 
     @overload
     def __getitem__(self, index: int) -> tuple[Seed, int]: ...
@@ -121,13 +123,16 @@ class Walks(Sequence[tuple[Seed, int]]):
     def __getitem__(self, index: slice) -> list[tuple[Seed, int]]: ...
     def __getitem__(self, index: int | slice) -> tuple[Seed, int] | list[tuple[Seed, int]]:
         if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(self.count))]
-        if index >= self.count:
+            return [self[i] for i in range(*index.indices(self.size))]
+        if index >= self.size:
             raise IndexError(index)
         harmful = index % 2 == 0
-        hazard = HAZARDS[index % len(HAZARDS)] if harmful else None
-        goal = f"open door number {index} of the old mill"
-        return Seed(id=f"s{index:06d}", goal=goal, intent="harmful" if harmful else "benign", hazard=hazard), 0
+        return Seed(
+            id=f"s{index:06d}",
+            goal=f"open door number {index} of the old mill",
+            intent="harmful" if harmful else "benign",
+            hazard="nonviolent_crimes" if harmful else None,
+        ), 0
 
 
 class _Hasher(Trainer):

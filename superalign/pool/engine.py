@@ -105,7 +105,7 @@ def engine_args(model: str, options: VllmOptions, *, lora: bool, gpu: bool) -> d
         "max_model_len": options.max_model_len,
         "max_num_seqs": options.max_num_seqs,
         "tensor_parallel_size": options.tensor_parallel_size,
-        "enforce_eager": not options.compile,
+        "enforce_eager": not (gpu if options.compile is None else options.compile),
         "disable_log_stats": True,
         "enable_log_requests": False,
         "enable_prefix_caching": True,
@@ -151,7 +151,7 @@ def children() -> dict[int, float]:
 
 def end_processes(pids: dict[int, float], *, patience_s: float = 5.0) -> None:
     """End exactly these processes, politely first; a pid that another process has taken since is left alone."""
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     own = []
     for pid, created in pids.items():

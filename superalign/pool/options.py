@@ -41,8 +41,9 @@ class VllmOptions(Options):
     """CPU threads; default: all of the cores this process may use."""
     block_size: int | None = Field(default=None, ge=16)
     """Tokens per cache block; only whole blocks of equal prompts are shared. Default on a CPU: 32."""
-    compile: bool = False
-    """torch.compile, and CUDA graphs on a GPU: a slower start for faster steps. No effect on a CPU with adapters."""
+    compile: bool | None = None
+    """torch.compile, and CUDA graphs on a GPU: slower start, faster steps. Default: on a GPU only; on a CPU vLLM leaves
+    it out where there are adapters."""
     tensor_parallel_size: int = Field(default=1, ge=1)
     """GPUs that share one copy of the model."""
     reference_canary: bool | None = None

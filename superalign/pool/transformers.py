@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from superalign.errors import PoolError
-from superalign.pool import canary
+from superalign.pool import canary, reference
 from superalign.pool.chat import Chat, unknown_model
 from superalign.pool.gate import Gate, counted
 from superalign.pool.options import TransformersOptions
@@ -215,8 +215,6 @@ class TransformersPool:
             self._peft.load_adapter(str(adapter), adapter_name=label)
 
     async def _prove(self, adapter: Path, label: str) -> None:
-        from superalign.pool import reference
-
         limit = self.options.max_model_len
         tokens, start = self.chat.continuation(canary.PROMPT, canary.CONTINUATION, end=True, max_model_len=limit)
         [before] = await asyncio.to_thread(self._compute, "score", None, [(tokens, start)])

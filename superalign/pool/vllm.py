@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from superalign.errors import PoolError
-from superalign.pool import canary
+from superalign.pool import canary, reference
 from superalign.pool.chat import unknown_model
 from superalign.pool.gate import Gate, counted
 from superalign.pool.options import VllmOptions
@@ -58,7 +58,7 @@ class VllmPool:
     async def start(self) -> None:
         """Start the engine's processes (20 to 40 s); raises PoolError with the last error of its log."""
         self.client.start()
-        self._weights = (None, await self._sing(None))
+        self._weights = (None, await self.client.score(*self._canary(), None))
 
     async def generate(self, model: str, messages: Messages, sampling: Sampling) -> list[Generation]:
         """Sample `sampling.n` replies; raises PoolError for an unknown model or a prompt that leaves no room."""
@@ -72,7 +72,7 @@ class VllmPool:
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             max_tokens=chat.room(prompt, sampling.max_tokens, self.options.max_model_len),
-            seed=sampling.seed if sampling.temperature > 0 else None,
+            seed=None if sampling.seed is None or sampling.temperature == 0 else sampling.seed % 2**62,
             stop=list(sampling.stop),
             stop_token_ids=[] if self.exact_lengths else [chat.end_id],
             ignore_eos=self.exact_lengths,
@@ -167,39 +167,27 @@ class VllmPool:
         await self.client.call("its weights were replaced", rpc)
         await self.client.call("the prefix cache was reset", llm.reset_prefix_cache())
 
-    async def _sing(self, lora: Any) -> list[float]:
-        """The canary's scores under the weights of a LoRA request, or the engine's own."""
+    def _canary(self) -> tuple[list[int], int]:
         limit = self.options.max_model_len
-        tokens, start = self.client.chat.continuation(canary.PROMPT, canary.CONTINUATION, end=True, max_model_len=limit)
-        return await self.client.score(tokens, start, lora)
+        return self.client.chat.continuation(canary.PROMPT, canary.CONTINUATION, end=True, max_model_len=limit)
 
     async def _prove(self, lora: Any, adapter: Path | None) -> None:
         """Raises PoolError unless the canary's scores are those of the base model with this adapter."""
-        from superalign.pool import reference
-
         started = time.monotonic()
         known, previous = self._weights
-        limit = self.options.max_model_len
-        tokens, start = self.client.chat.continuation(canary.PROMPT, canary.CONTINUATION, end=True, max_model_len=limit)
+        tokens, start = self._canary()
         served = await self.client.score(tokens, start, lora)
-        expected: list[float] | None = None
-        if self._wants_reference():
+        wanted, expected = self.options.reference_canary, None
+        if reference.is_cheap(self.model) if wanted is None else wanted:
             expected = await asyncio.to_thread(reference.score, self.model, adapter, tokens, start)
         digest = await asyncio.to_thread(reference.digest, adapter)
         tolerance = canary.TOLERANCE[self.client.dtype]
-        changed = digest != known
-        reason = canary.fault(served, previous, expected, tolerance=tolerance, changed=changed)
+        reason = canary.fault(served, previous, expected, tolerance=tolerance, changed=digest != known)
         if reason is not None:
             what = f"the canary after the swap to {adapter or self.model} failed: {reason}"
             raise PoolError(what, f"the old checkpoint should stay in use; the engine's log is {self.client.log}")
         self._weights = (digest, served)
         self.last_swap_s["canary"] = time.monotonic() - started
-
-    def _wants_reference(self) -> bool:
-        from superalign.pool import reference
-
-        wanted = self.options.reference_canary
-        return reference.is_cheap(self.model) if wanted is None else wanted
 
     async def _measure_cost(self, name: str) -> float:
         """Seconds for a short burst with the adapter over seconds without it."""
@@ -233,7 +221,10 @@ class VllmPool:
     async def _check_awake(self) -> None:
         """Raises PoolError when waking changed the weights (seen with LoRA, vllm#53888)."""
         lora = next(reversed(self._served.values()), None)
-        if canary.distance(await self._sing(lora), self._weights[1]) > canary.TOLERANCE[self.client.dtype]:
+        if (
+            canary.distance(await self.client.score(*self._canary(), lora), self._weights[1])
+            > canary.TOLERANCE[self.client.dtype]
+        ):
             raise PoolError("the engine's outputs changed while it slept", "report it with the engine's log")
 
     def _check(self, model: str) -> VllmClient:

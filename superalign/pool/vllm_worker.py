@@ -104,16 +104,19 @@ def merged_weights(base: Iterator[tuple[str, torch.Tensor]], adapter: Path) -> I
     lora = load_file(str(adapter / "adapter_model.safetensors"))
     rank = config["r"]
     scale = config["lora_alpha"] / (math.sqrt(rank) if config.get("use_rslora") else rank)
-    unused = {name.removesuffix(".lora_A.weight") for name in lora if name.endswith(".lora_A.weight")}
+    if config.get("use_dora") or config.get("alpha_pattern") or config.get("rank_pattern"):
+        raise RuntimeError("only plain LoRA (no DoRA, no rank or alpha patterns) can be merged here")
+    unused = set(lora)
     for name, weight in base:
         key = f"base_model.model.{name.removesuffix('.weight')}"
-        if key in unused:
-            unused.discard(key)
-            delta = lora[f"{key}.lora_B.weight"].float() @ lora[f"{key}.lora_A.weight"].float()
+        pair = (f"{key}.lora_B.weight", f"{key}.lora_A.weight")
+        if unused.issuperset(pair):
+            unused.difference_update(pair)
+            delta = lora[pair[0]].float() @ lora[pair[1]].float()
             weight = (weight.float() + scale * delta.to(weight.device)).to(weight.dtype)
         yield name, weight
     if unused:
-        raise RuntimeError(f"the adapter changes weights the base model does not have: {sorted(unused)[:3]}")
+        raise RuntimeError(f"the adapter changes what the base model does not have: {sorted(unused)[:3]}")
 
 
 class WorkerExtension:

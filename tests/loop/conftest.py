@@ -1,14 +1,15 @@
-"""Fixtures of the loop's tests."""
+"""Fixtures of the loop's tests, which fork and kill: not for Windows."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.loop.toys import contents, run, server
+collect_ignore_glob = [] if os.name == "posix" else ["test_*.py"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Whole:
 
 @pytest.fixture(scope="session", autouse=True)
 def _server() -> Iterator[None]:
+    from tests.loop.toys import server
+
     with server():
         yield
 
@@ -29,6 +32,8 @@ def _server() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def whole(_server: None, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     """To be read, not changed."""
+    from tests.loop.toys import contents, run
+
     folder = tmp_path_factory.mktemp("whole")
     sitting = run(folder)
     assert sitting.code == 0, sitting.said

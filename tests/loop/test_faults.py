@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,6 @@ from superalign.store.manifest import verify
 from tests.loop.conftest import Whole
 from tests.loop.toys import PLAN, RECIPE, Fate, Sitting, contents, play, resume, run
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals and limits")
 ROOT = Path(__file__).parents[2]
 
 
@@ -69,8 +66,7 @@ def test_a_half_written_last_line_costs_only_itself(whole: Whole, tmp_path: Path
 
 def test_a_second_process_is_sent_away(whole: Whole, tmp_path: Path) -> None:
     first = Sitting(tmp_path, "run", RECIPE, "--out", tmp_path / "run", fate=Fate("hang 20"))
-    while len(first.asked()) < 20:
-        time.sleep(0.01)
+    first.until(lambda: len(first.asked()) == 20)
     for second in (resume(tmp_path), run(tmp_path)):
         assert second.code == 1
         assert f"run is in use by pid {first.process.pid} on " in second.said

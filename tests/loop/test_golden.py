@@ -51,7 +51,7 @@ def test_every_kind_of_example_and_of_loss_is_in_it(whole: Whole) -> None:
         if name.startswith("rounds/") and name.endswith(("/demonstrations.jsonl", "/pairs.jsonl"))
         for line in content.splitlines()
     }
-    assert origins == {"expert", "own", "best_worst", "revision", "critic"}
+    assert origins == {"expert", "own", "best_worst", "revision", "critic", "base"}
     dropped = b"".join(content for name, content in whole.bytes.items() if name.endswith("/dropped.jsonl"))
     assert b'"stage":"attack"' in dropped
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from pathlib import Path
@@ -12,8 +11,6 @@ import pytest
 from superalign.store.manifest import verify
 from tests.loop.conftest import Whole
 from tests.loop.toys import RECIPE, Fate, Sitting, contents, finished, resume, run
-
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 
 
 def goes_on(folder: Path, whole: Whole) -> Sitting:
@@ -72,6 +69,13 @@ def test_killed_in_training_it_trains_that_round_again_and_no_other(whole: Whole
     assert trained == [f"train {n:03d}" for n in range(number, 4)]
 
 
+def test_killed_while_the_base_model_is_asked(whole: Whole, tmp_path: Path) -> None:
+    first = next(number for number, line in enumerate(whole.asked, 1) if line.startswith("anchor"))
+    assert run(tmp_path, Fate(f"request {first + 1}", jitter=3)).killed
+    assert (tmp_path / "run/rounds/002/anchors.jsonl").exists()
+    goes_on(tmp_path, whole)
+
+
 def test_killed_before_the_folder_is_whole_it_begins_again(whole: Whole, tmp_path: Path) -> None:
     assert run(tmp_path, Fate("before manifest.json")).killed
     assert "its creation was cut short before anything ran; `superalign run RECIPE --out DIR`" in resume(tmp_path).said
@@ -100,8 +104,7 @@ def test_killed_before_it_noted_where_the_recipe_is_it_asks(whole: Whole, tmp_pa
 @pytest.mark.parametrize("dice", range(4))
 def test_killed_at_any_time(whole: Whole, tmp_path: Path, dice: int) -> None:
     sitting = Sitting(tmp_path, "run", RECIPE, "--out", tmp_path / "run", fate=Fate(jitter=5))
-    while not finished(tmp_path / "run"):
-        time.sleep(0.005)
+    sitting.until(lambda: finished(tmp_path / "run"))
     time.sleep(random.Random(dice).uniform(0.0, 0.35))
     sitting.process.kill()
     sitting.end()

@@ -140,6 +140,5 @@ async def test_a_broken_trainer_leaves_the_base(tmp_path: Path) -> None:
         for name in ("demonstrations", "pairs")
     ]
     assert min(examples) > 3
-    assert decision.reason == (
-        f"training gave no candidate, base stays: {examples[0]} demonstrations and {examples[1]} pairs were too many; try less"
-    )
+    counts = f"{examples[0]} demonstrations and {examples[1]} pairs"
+    assert decision.reason == f"training gave no candidate, base stays: {counts} were too many; try less"

@@ -15,8 +15,9 @@ import random
 import resource
 import signal
 import sys
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -26,7 +27,7 @@ from typing import Any
 from superalign import orchestrator
 from superalign.cli.main import main as superalign
 from superalign.pool.scripted import ScriptedPool
-from superalign.records import Dropped, Exchange, ItemResult
+from superalign.records import Anchor, Dropped, Exchange, ItemResult
 from superalign.store.journal import read_records
 from superalign.store.layout import RoundFolder
 
@@ -72,6 +73,12 @@ class Sitting:
             target=_act, args=(arguments, folder, self.output, self.notes, fate or Fate()), daemon=True
         )
         self.process.start()
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Wait for something that it is to bring about."""
+        while not condition():
+            assert self.process.is_alive(), self.said
+            time.sleep(0.005)
 
     def end(self) -> Sitting:
         """Wait for it."""
@@ -129,6 +136,7 @@ def finished(run: Path) -> set[str]:
         room = RoundFolder(run, int(path.name))
         found |= {exchange.id for exchange in read_records(room.exchanges, Exchange)}
         found |= {loss.record_id for loss in read_records(room.dropped, Dropped) if loss.stage == "attack"}
+        found |= {f"anchor {anchor.id}" for anchor in read_records(room.anchors, Anchor)}
         name = f"round-{room.number:03d}" if room.number else "base"
         found |= {f"{name}: {item.prompt[-1].content}" for item in read_records(room.evaluation_items, ItemResult)}
         if (room.training_dir / "DONE").exists():
@@ -180,7 +188,7 @@ def _die() -> None:
 
 def _note_requests(notes: Path, fate: Fate) -> None:
     file = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    write, generate, walk = os.write, ScriptedPool.generate, orchestrator.play
+    write, generate, walk, again = os.write, ScriptedPool.generate, orchestrator.play, orchestrator.answer_once
     dice, deadly, endless = random.Random(fate.jitter), Countdown(fate.at, "request"), Countdown(fate.at, "hang")
 
     async def noted(self: ScriptedPool, model: str, messages: Any, sampling: Any) -> Any:
@@ -194,15 +202,18 @@ def _note_requests(notes: Path, fate: Fate) -> None:
             await asyncio.sleep(dice.random() * 0.004)
         return await generate(self, model, messages, sampling)
 
-    async def known(cast: Any, round: int, seed: Any, index: int) -> Any:
-        WALK.set(f"r{round:03d}/{seed.id}/{index}")
+    async def known(name: str, work: Any) -> Any:
+        token = WALK.set(name)
         try:
-            return await walk(cast, round, seed, index)
+            return await work
         finally:
-            WALK.set("")
+            WALK.reset(token)
 
     ScriptedPool.generate = noted  # type: ignore[method-assign]
-    orchestrator.play = known
+    orchestrator.play = lambda cast, round, seed, index: known(
+        orchestrator.attack_id(round, seed, index), walk(cast, round, seed, index)
+    )
+    orchestrator.answer_once = lambda cast, attack: known(f"anchor {attack.id}", again(cast, attack))
 
 
 def _play_the_child() -> None:

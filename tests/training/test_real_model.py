@@ -18,8 +18,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "auto"])
-def test_sft_then_dpo(tmp_path, dtype):
+def test_sft_then_dpo(tmp_path):
     prompt = (Message(role="user", content="Name a fruit."),)
     rows = [
         Demonstration(id="d0", origin="expert", kind="ordinary", source="t", prompt=prompt,
@@ -33,7 +32,6 @@ def test_sft_then_dpo(tmp_path, dtype):
     )  # fmt: skip
     options = TrainingOptions(
         method="sft_then_dpo",
-        dtype=dtype,
         sft=SftOptions(max_steps=3, batch_size=2, warmup_ratio=0.0),
         dpo=DpoOptions(max_steps=2, batch_size=1),
     )
@@ -41,4 +39,4 @@ def test_sft_then_dpo(tmp_path, dtype):
     child.run(tmp_path, lambda event: None)
     sft, dpo = json.loads((tmp_path / "training.json").read_text())["stages"]
     assert sft["losses"][-1] < sft["losses"][0]
-    assert abs(dpo["losses"][0] - 0.6931) < (1e-3 if dtype == "float32" else 2e-2)
+    assert abs(dpo["losses"][0] - 0.6931) < 2e-2

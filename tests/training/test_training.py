@@ -170,7 +170,7 @@ def test_fast_head_gives_trl_numbers(toy):
 
     expected = run()
     for share_prompts in (False, True):
-        restore = install(model, share_prompts)
+        restore = install(model, share_prompts=share_prompts, pairs=True)
         for got, wanted in zip(run(), expected, strict=True):
             torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
         restore()
