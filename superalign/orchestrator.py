@@ -16,7 +16,7 @@ from itertools import chain
 from typing import TypeVar
 
 from superalign.errors import TrainingError
-from superalign.pairing import PairingOptions, compile_round, needs_anchor, repeat_experts
+from superalign.pairing import PairingOptions, compile_round, needs_anchor, own_share, repeat_experts
 from superalign.promotion import GateOptions, decide
 from superalign.protocols import Evaluator, InferencePool, Observer, Trainer
 from superalign.records import (
@@ -178,8 +178,10 @@ class Loop:
         rewrite_sorted(room.exchanges)  # the examples must not depend on who finished first
         anchors = {anchor.id: anchor.answer for anchor in read_records(room.anchors, Anchor)}
 
+        share = own_share(read_records(room.exchanges, Exchange), self.plan.pairing, anchors)
+
         def compiled(kind: type[T]) -> Iterator[T]:
-            examples = compile_round(read_records(room.exchanges, Exchange), self.plan.pairing, anchors)
+            examples = compile_round(read_records(room.exchanges, Exchange), self.plan.pairing, anchors, share)
             return (example for example in examples if isinstance(example, kind))
 
         with self._phase("pair", None):

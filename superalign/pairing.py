@@ -10,6 +10,7 @@ request benign    an answer that helps is the best and, as it stands, an anchor 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -39,8 +40,9 @@ class PairingOptions(BaseModel):
     """Least difference in the critic's score between chosen and rejected."""
     accept: Rate = 0.7
     """Least score of an answer that is imitated."""
-    anchors: bool = True
-    """Imitate the learner's own accepted answers to benign requests, so that helping is not unlearned."""
+    own_per_correction: float | None = Field(default=None, ge=0)
+    """Imitate at most so many of the learner's own accepted answers for each answer that is corrected (by critic, base
+    model or revision): enough that nothing is unlearned, and no time is spent on what it can do. None: all of them."""
     base_answers: bool = True
     """Ask the base model where the learner refuses a benign request altogether, and learn from its answer."""
     critic_answers: bool = True
@@ -100,19 +102,31 @@ def compile_exchange(exchange: Exchange, options: PairingOptions, anchor: Answer
     else:
         gap = best.score - worst.score
     return Compiled(
-        demonstration=_demonstration(exchange, chosen, origin if origin != "best_worst" else "own", options),
+        demonstration=_demonstration(exchange, chosen, origin if origin != "best_worst" else "own"),
         pair=_pair(exchange, chosen, target(worst.text), origin, reason) if gap >= options.margin else None,
     )
 
 
+def own_share(exchanges: Iterable[Exchange], options: PairingOptions, anchors: Mapping[str, Answer]) -> float:
+    """Which share of the learner's own answers a round imitates, by `own_per_correction`."""
+    if options.own_per_correction is None:
+        return 1.0
+    origins = Counter(e.origin for e in compile_round(exchanges, options, anchors) if isinstance(e, Demonstration))
+    corrections = origins.total() - origins["own"]
+    return min(1.0, options.own_per_correction * corrections / origins["own"]) if origins["own"] else 1.0
+
+
 def compile_round(
-    exchanges: Iterable[Exchange], options: PairingOptions, anchors: Mapping[str, Answer] | None = None
+    exchanges: Iterable[Exchange], options: PairingOptions, anchors: Mapping[str, Answer], own: float = 1.0
 ) -> Iterator[Demonstration | PreferencePair | Dropped]:
-    """All examples of a round, in the exchanges' order; one exchange in memory at a time."""
+    """All examples of a round, in the exchanges' order; one exchange in memory at a time.
+
+    own: the share of the learner's own answers that is imitated, a choice that depends on the exchange's id alone.
+    """
     counts: dict[Kind, int] = {}
     seen: set[bytes] = set()
     for exchange in exchanges:
-        compiled = compile_exchange(exchange, options, (anchors or {}).get(exchange.id))
+        compiled = compile_exchange(exchange, options, anchors.get(exchange.id))
         if compiled.dropped:
             yield compiled.dropped
             continue
@@ -123,7 +137,7 @@ def compile_round(
         seen.add(key)
         if compiled.pair:
             yield compiled.pair
-        if compiled.demonstration:
+        if compiled.demonstration and (compiled.demonstration.origin != "own" or _fraction(exchange.id) < own):
             kind = compiled.demonstration.kind
             counts[kind] = counts.get(kind, 0) + 1
             if counts[kind] <= options.balance.get(kind, counts[kind]):
@@ -173,9 +187,7 @@ def _critics_answer(answers: Sequence[Answer]) -> str | None:
     return next((a.verdict.better for a in worst_first if a.verdict and a.verdict.better), None)
 
 
-def _demonstration(exchange: Exchange, chosen: Target, origin: Origin, options: PairingOptions) -> Demonstration | None:
-    if origin == "own" and exchange.attack.seed.intent == "benign" and not options.anchors:
-        return None
+def _demonstration(exchange: Exchange, chosen: Target, origin: Origin) -> Demonstration:
     return Demonstration(
         id=f"{exchange.id}/sft",
         origin=origin,
@@ -184,6 +196,11 @@ def _demonstration(exchange: Exchange, chosen: Target, origin: Origin, options: 
         completion=chosen,
         source=exchange.id,
     )
+
+
+def _fraction(text: str) -> float:
+    """A number in [0, 1) that follows from the text."""
+    return int.from_bytes(sha256(text.encode()).digest()[:8], "big") / 2**64
 
 
 def _pair(exchange: Exchange, chosen: Target, rejected: Target, origin: Origin, reason: str) -> PreferencePair | None:

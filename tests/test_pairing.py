@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given
 
-from superalign.pairing import PairingOptions, compile_exchange, compile_round, repeat_experts
+from superalign.pairing import (
+    PairingOptions, compile_exchange, compile_round, needs_anchor, own_share, repeat_experts,
+)  # fmt: skip
 from superalign.records import (
     Answer, Attack, Demonstration, Dropped, Exchange, Generation, Message, PreferencePair, Seed, Target, Verdict,
 )  # fmt: skip
@@ -77,9 +80,33 @@ def test_an_accepted_revision_is_preferred_to_the_original() -> None:
 
 def test_balance_limits_demonstrations_and_repeated_prompts_count_once() -> None:
     rows = [exchange("benign", ("Gladly.", 0.9), index=i) for i in range(5)]
-    examples = list(compile_round([*rows, rows[0]], PairingOptions(balance={"ordinary": 3})))
+    examples = list(compile_round([*rows, rows[0]], PairingOptions(balance={"ordinary": 3}), {}))
     assert sum(isinstance(e, Demonstration) for e in examples) == 3
     assert [e.reason for e in examples if isinstance(e, Dropped)] == ["another attack of this round has the same words"]
+
+
+def test_the_base_models_answer_stands_in_for_a_needless_refusal() -> None:
+    refused = exchange("benign", ("I can't help with that.", 0.1))
+    assert needs_anchor(refused, OPTIONS)
+    assert not needs_anchor(exchange("benign", ("Gladly.", 0.9)), OPTIONS)
+    assert not needs_anchor(exchange("harmful", ("Gladly.", 0.1)), OPTIONS)
+    compiled = compile_exchange(refused, OPTIONS, _answer("Water them weekly.", 0.9, None))
+    assert compiled.pair is not None
+    assert (compiled.pair.origin, compiled.pair.chosen.text) == ("base", "Water them weekly.")
+    assert compiled.pair.chosen.ref_logprob is None, "another policy sampled it"
+    assert compiled.pair.rejected.ref_logprob == -1.5
+
+
+def test_own_answers_are_kept_in_proportion_to_corrections() -> None:
+    rows = [exchange("benign", ("Gladly.", 0.9), index=i) for i in range(100)]
+    rows += [exchange("harmful", ("Sure!", 0.1), better="I won't.", index=i) for i in range(100, 110)]
+    options = PairingOptions(own_per_correction=3)
+    share = own_share(rows, options, {})
+    assert share == pytest.approx(0.3)
+    origins = [e.origin for e in compile_round(rows, options, {}, share) if isinstance(e, Demonstration)]
+    assert origins.count("critic") == 10
+    assert 15 <= origins.count("own") <= 45
+    assert own_share(rows, OPTIONS, {}) == 1.0
 
 
 def test_expert_repeats_have_ids_of_their_own() -> None:

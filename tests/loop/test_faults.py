@@ -66,7 +66,7 @@ def test_a_half_written_last_line_costs_only_itself(whole: Whole, tmp_path: Path
 
 def test_a_second_process_is_sent_away(whole: Whole, tmp_path: Path) -> None:
     first = Sitting(tmp_path, "run", RECIPE, "--out", tmp_path / "run", fate=Fate("hang 20"))
-    first.until(lambda: len(first.asked()) == 20)
+    first.until(lambda: len(first.asked()) >= 20)
     for second in (resume(tmp_path), run(tmp_path)):
         assert second.code == 1
         assert f"run is in use by pid {first.process.pid} on " in second.said

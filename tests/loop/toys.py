@@ -76,8 +76,10 @@ class Sitting:
 
     def until(self, condition: Callable[[], object]) -> None:
         """Wait for something that it is to bring about."""
+        late = time.monotonic() + 30
         while not condition():
             assert self.process.is_alive(), self.said
+            assert time.monotonic() < late, self.said
             time.sleep(0.005)
 
     def end(self) -> Sitting:
