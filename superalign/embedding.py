@@ -99,7 +99,9 @@ class Embedder:
         if self._encoder is not None:
             return
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging as hf_logging
 
+        hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(self.model)
             self._encoder = AutoModel.from_pretrained(self.model).eval()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 from superalign.records import Checkpoint, Dropped, Evaluation, Exchange, ItemResult, Kind, Promotion, Rate, Record
 from superalign.store.events import Event
@@ -155,21 +156,19 @@ def _share(answers: Counter[tuple[str, str]], intent: str, outcome: str) -> floa
     return answers[intent, outcome] / total if total else None
 
 
-def _by_origin(path: object) -> dict[str, int]:
+def _by_origin(path: Path) -> dict[str, int]:
     """Counts the `origin` of each line without holding the lines."""
     counts: Counter[str] = Counter()
-    file = path if hasattr(path, "open") else None
-    if file is None or not file.exists():  # type: ignore[attr-defined]
+    if not path.exists():
         return {}
-    with file.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8") as lines:
         for line in lines:
             counts[str(json.loads(line)["origin"])] += 1
     return dict(sorted(counts.items()))
 
 
 def _losses(room: RoundFolder) -> list[float]:
-    for path in (room.training_json, room.training_dir / "training.json"):
-        if path.exists():
-            stages = json.loads(path.read_text(encoding="utf-8"))
-            return [loss for stage in stages.get("stages", []) for loss in stage.get("losses", [])]
-    return []
+    if not room.training_json.exists():
+        return []
+    trained = json.loads(room.training_json.read_text(encoding="utf-8"))
+    return [loss for stage in trained["stages"] for loss in stage["losses"]]

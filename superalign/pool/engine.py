@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging.config
 import os
 import re
 import sys
@@ -54,8 +55,10 @@ def quiet_start(values: dict[str, str], log: Path) -> Iterator[None]:
     log.parent.mkdir(parents=True, exist_ok=True)
     before = dict(os.environ)
     os.environ.update(values)
+    settings = logging_config(log)
     with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as config:
-        json.dump(logging_config(log), config)
+        json.dump(settings, config)
+    logging.config.dictConfig(settings)  # vLLM warns while it is imported, before it has configured anything
     os.environ["VLLM_LOGGING_CONFIG_PATH"] = config.name
     spawn = util.spawnv_passfds
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from superalign.errors import TrainingError
 from superalign.records import Checkpoint, Demonstration, PreferencePair
-from superalign.training.job import DONE, read_job, sha256_of, write_job
+from superalign.training.job import DONE, read_job, sha256_of, write_atomically, write_job
 from superalign.training.options import TrainingOptions
 
 Progress = Callable[[dict[str, Any]], None]
@@ -54,6 +54,8 @@ class ChildTrainer:
             await self._run_child(folder)
         if (folder / "adapter").exists():
             (folder / "adapter").replace(adapter)
+        # beside the adapter it is part of the round's hash chain; it holds no clock times
+        write_atomically(folder.parent / "training.json", (folder / "training.json").read_text(encoding="utf-8"))
         weights = adapter / "adapter_model.safetensors"
         if not weights.exists():
             raise TrainingError(f"{weights} is missing though training is done", f"delete {folder} to train again")
