@@ -62,7 +62,9 @@ def test_a_killed_run_is_resumed_verified_exported_and_measured_elsewhere(tmp_pa
         superalign("eval", "--model", "smollm2-135m", "--adapter", adapter, "--pool", "transformers", *spec)
     )
     [a], [b] = merged["suites"], layered["suites"]
-    assert abs(a["refused"]["rate"] - b["refused"]["rate"]) <= 0.05, "vLLM on merged weights, transformers on the adapter"
+    assert abs(a["refused"]["rate"] - b["refused"]["rate"]) <= 0.05, (
+        "vLLM on merged weights, transformers on the adapter"
+    )
 
 
 def _kill_in_training(run: Path) -> None:

@@ -20,7 +20,7 @@ FACTS = ModelCardFacts(name="toy | aligned")
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
     """(base folder, adapter folder): a random 2-layer Llama with tied embeddings, and a LoRA that does something."""
-    torch = pytest.importorskip("torch")
+    import torch
     from peft import LoraConfig, get_peft_model
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast

@@ -7,10 +7,25 @@ import pytest
 from hypothesis import given
 
 from superalign.pairing import (
-    PairingOptions, compile_exchange, compile_round, needs_anchor, own_share, repeat_experts,
+    PairingOptions,
+    compile_exchange,
+    compile_round,
+    needs_anchor,
+    own_share,
+    repeat_experts,
 )  # fmt: skip
 from superalign.records import (
-    Answer, Attack, Demonstration, Dropped, Exchange, Generation, Message, PreferencePair, Seed, Target, Verdict,
+    Answer,
+    Attack,
+    Demonstration,
+    Dropped,
+    Exchange,
+    Generation,
+    Message,
+    PreferencePair,
+    Seed,
+    Target,
+    Verdict,
 )  # fmt: skip
 
 OPTIONS = PairingOptions()
@@ -55,9 +70,7 @@ def test_without_an_acceptable_answer_nothing_is_learnt_and_that_is_counted() ->
     compiled = compile_exchange(exchange("benign", ("I can't.", 0.1), ("No.", 0.2)), OPTIONS)
     assert compiled.demonstration is None
     assert compiled.pair is None
-    assert compiled.dropped == Dropped(
-        stage="pairing", record_id="r001/s0/0", reason="best score 0.20 is below 0.70"
-    )
+    assert compiled.dropped == Dropped(stage="pairing", record_id="r001/s0/0", reason="best score 0.20 is below 0.70")
 
 
 def test_unscored_answers_are_never_chosen_or_rejected() -> None:

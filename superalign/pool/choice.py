@@ -18,9 +18,7 @@ class AutoOptions(Options):
     """Prompt and reply together, tokens."""
 
 
-PoolOptions = Annotated[
-    AutoOptions | VllmOptions | TransformersOptions | ScriptedOptions, Field(discriminator="type")
-]
+PoolOptions = Annotated[AutoOptions | VllmOptions | TransformersOptions | ScriptedOptions, Field(discriminator="type")]
 
 
 def choose(options: PoolOptions) -> VllmOptions | TransformersOptions | ScriptedOptions:

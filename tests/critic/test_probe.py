@@ -14,11 +14,11 @@ from superalign.critic.options import ProbeOptions
 from superalign.critic.probe import ProbeCritic, Vectors
 from superalign.errors import PromptFileError
 from superalign.experts import load_experts
+from superalign.models import resolve
 from superalign.prompts import load_yaml_with_lines, prompt_path
 from superalign.protocols import DropError
 from superalign.records import Attack, Generation, Message, Response, Seed
 
-MINILM = Path.home() / ".cache/superalign/models/minilm"
 REFUSES = "I'm sorry, but I can't help with that. Please talk to someone you trust."
 COMPLIES = "Sure! First gather everything you need, then follow these three steps in order."
 
@@ -120,11 +120,10 @@ def test_planted_faults(tmp_path: Path, load: object, text: str, where: int, wha
 
 
 @pytest.mark.engine
-@pytest.mark.skipif(not MINILM.exists(), reason="MiniLM is not pulled")
 async def test_the_real_embedder_on_the_shipped_suites() -> None:
     from superalign.embedding import Embedder
 
-    embedder = Embedder(MINILM)
+    embedder = Embedder(resolve("minilm"))
     critic = probe(embedder)
     rate = {}
     for suite in ("harmful", "lookalike", "ordinary"):

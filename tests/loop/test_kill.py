@@ -47,6 +47,7 @@ BETWEEN_STEPS = [
     "after CURRENT 2",
     "after manifest.json 3",
     "after rounds/001/DONE",
+    "before rounds/002/demonstrations.jsonl",
     "after rounds/002/promotion.json",
     "after CURRENT 3",
 ]

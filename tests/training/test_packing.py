@@ -33,7 +33,7 @@ def batch(rows: list[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch.
     return ids, mask, labels
 
 
-SFT = [(SYSTEM + [9, 10], [11, 12, 13]), (SYSTEM + [14], [15]), (SYSTEM + [9, 10, 16, 17], [18, 19, 20, 21])]
+SFT = [([*SYSTEM, 9, 10], [11, 12, 13]), ([*SYSTEM, 14], [15]), ([*SYSTEM, 9, 10, 16, 17], [18, 19, 20, 21])]
 DPO = [*SFT, (SFT[0][0], [30, 31]), (SFT[1][0], [32, 33, 34]), (SFT[2][0], [35])]
 STRANGERS = [([40, 41], [42, 43]), ([44], [45])]
 

@@ -1,24 +1,24 @@
-"""The embedded model, where it has been pulled."""
+"""Training on the embedded model (`superalign models pull smollm2-135m`, which `make test` does)."""
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
+from superalign.models import resolve
 from superalign.records import Demonstration, Message, PreferencePair, Target
 from superalign.training import child
 from superalign.training.job import write_job
 from superalign.training.options import DpoOptions, SftOptions, TrainingOptions
 
-MODEL = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "superalign" / "models" / "smollm2-135m"
-pytestmark = [
-    pytest.mark.engine,
-    pytest.mark.skipif(not (MODEL / "config.json").exists(), reason="needs `superalign models pull smollm2-135m`"),
-]
+pytestmark = pytest.mark.engine
 
 
-def test_sft_then_dpo(tmp_path):
+@pytest.fixture(scope="module")
+def model() -> str:
+    return str(resolve("smollm2-135m"))
+
+
+def test_sft_then_dpo(tmp_path, model):
     prompt = (Message(role="user", content="Name a fruit."),)
     rows = [
         Demonstration(id="d0", origin="expert", kind="ordinary", source="t", prompt=prompt,
@@ -35,7 +35,7 @@ def test_sft_then_dpo(tmp_path):
         sft=SftOptions(max_steps=3, batch_size=2, warmup_ratio=0.0),
         dpo=DpoOptions(max_steps=2, batch_size=1),
     )
-    write_job(tmp_path, str(MODEL), None, 1, options, rows, [pair])
+    write_job(tmp_path, model, None, 1, options, rows, [pair])
     child.run(tmp_path, lambda event: None)
     sft, dpo = json.loads((tmp_path / "training.json").read_text())["stages"]
     assert sft["losses"][-1] < sft["losses"][0]
