@@ -5,7 +5,8 @@ SuperalignError
 ├── PromptFileError    a prompt, seed, suite or constitution file
 ├── ModelError         a model that is missing, damaged or of the wrong kind
 ├── PoolError          the inference pool: engine start, adapter swap, canary
-├── TrainingError      the training child: preflight, divergence, crash
+├── TrainingError      the training child: preflight, divergence, crash; the round is lost
+├── TrainingStopped    the training child was killed; resume goes on
 ├── RunFolderError     the run folder: lock, chain, missing or altered artefact
 └── ExportError        an export that would not be the model that was evaluated
 """
@@ -41,6 +42,10 @@ class PoolError(SuperalignError):
 
 class TrainingError(SuperalignError):
     """Training refused to start (preflight), diverged, or its process died; the incumbent is kept."""
+
+
+class TrainingStopped(SuperalignError):  # noqa: N818 - nothing is wrong with the training
+    """The training process was killed from outside; its saved state is there, so the run stops and can be resumed."""
 
 
 class RunFolderError(SuperalignError):

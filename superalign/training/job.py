@@ -103,6 +103,12 @@ def _lines(path: Path) -> list[str]:
 
 
 def _write_lines(path: Path, records: Iterable[Record]) -> str:
-    text = "".join(record.model_dump_json() + "\n" for record in records)
-    write_atomically(path, text)
-    return hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for record in records:
+            line = record.model_dump_json().encode() + b"\n"
+            digest.update(line)
+            file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest()

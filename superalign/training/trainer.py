@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from superalign.errors import TrainingError
+from superalign.errors import TrainingError, TrainingStopped
 from superalign.records import Checkpoint, Demonstration, PreferencePair
 from superalign.training.job import DONE, read_job, sha256_of, write_atomically, write_job
 from superalign.training.options import TrainingOptions
@@ -46,7 +46,7 @@ class ChildTrainer:
     async def train(
         self, demonstrations: Sequence[Demonstration], pairs: Sequence[PreferencePair], parent: Checkpoint, round: int
     ) -> Checkpoint:
-        """Train a candidate; raises TrainingError with the incumbent untouched."""
+        """Train a candidate; raises TrainingError with the incumbent untouched, TrainingStopped when it was killed."""
         folder = self.run_folder / "rounds" / f"{round:03d}" / "training"
         adapter = folder.parent / "adapter"
         await asyncio.to_thread(self._prepare, folder, demonstrations, pairs, parent, round)
@@ -121,7 +121,7 @@ def _kill(child: Process) -> None:
         os.killpg(child.pid, signal.SIGKILL)  # its own group, so helpers of the data loader go with it
 
 
-def _failure(folder: Path, status: int) -> TrainingError:
+def _failure(folder: Path, status: int) -> TrainingError | TrainingStopped:
     """What the child said of itself, or what can be said of how it ended."""
     error = folder / "error.json"
     if status == 1 and error.exists():
@@ -129,11 +129,11 @@ def _failure(folder: Path, status: int) -> TrainingError:
         return TrainingError(said["what"], said["cure"] or f"see {folder / 'log.txt'}")
     lines = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
     end = "\n".join(["", *lines]) if lines else ""
-    if status == -signal.SIGKILL:
-        return TrainingError(
-            f"the training process was killed (SIGKILL), most likely for want of memory{end}",
-            "lower training batch_size or max_length, or set gradient_checkpointing: true; resume goes on from the "
-            "last saved state",
+    if status < 0:
+        why = ", most likely for want of memory" if status == -signal.SIGKILL else ""
+        return TrainingStopped(
+            f"the training process was killed ({signal.Signals(-status).name}){why}{end}",
+            "resume goes on from its last saved state; if memory is short, start a run with a smaller training "
+            "batch_size or max_length, or with gradient_checkpointing: true",
         )
-    how = f"by {signal.Signals(-status).name}" if status < 0 else f"with exit status {status}"
-    return TrainingError(f"the training process ended {how}{end}", f"see {folder / 'log.txt'}")
+    return TrainingError(f"the training process ended with exit status {status}{end}", f"see {folder / 'log.txt'}")

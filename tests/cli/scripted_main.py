@@ -158,7 +158,7 @@ async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Watc
 
     yield Plan(
         rounds=recipe.rounds, walks=lambda round: [(seed, 0) for seed in seeds], cast=cast, experts=[], base=BASE,
-        pool=pool, trainer=lambda round: Trainer(folder, observer), evaluator=Evaluator(pool), pairing=PairingOptions(),
+        pool=pool, trainer=Trainer(folder, observer), evaluator=Evaluator(pool), pairing=PairingOptions(),
         gate=GateOptions(), max_walks=2,
     )  # type: ignore[arg-type] # fmt: skip
 

@@ -40,6 +40,7 @@ BETWEEN_STEPS = [
     "after rounds/001/training",
     "before rounds/001/adapter",
     "after rounds/001/adapter",
+    "before rounds/001/training.json",
     "after rounds/001/checkpoint.json",
     "after rounds/001/evaluation.json",
     "before rounds/001/promotion.json",

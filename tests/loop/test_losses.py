@@ -27,17 +27,9 @@ from tests.loop.conftest import Whole
 from tests.loop.toys import PLAN, RECIPE, Fate, contents, finished, resume, run
 
 
-@pytest.mark.parametrize(
-    ("child", "reason"),
-    [
-        ("fail 002", "the loss is no number at step 2"),
-        ("die 002", "the training process was killed (SIGKILL), most likely for want of memory"),
-    ],
-)
-def test_a_failing_training_refuses_its_round_and_no_other(
-    whole: Whole, tmp_path: Path, child: str, reason: str
-) -> None:
-    sitting = run(tmp_path, Fate(child=child))
+def test_a_failing_training_refuses_its_round_and_no_other(whole: Whole, tmp_path: Path) -> None:
+    reason = "the loss is no number at step 2"
+    sitting = run(tmp_path, Fate(child="fail 002"))
     assert sitting.code == 0, sitting.said
     assert f"round 2: training gave no candidate, round-001 stays: {reason}" in sitting.said
     with RunFolder.open(tmp_path / "run", read_only=True) as folder:
@@ -64,8 +56,11 @@ def test_a_training_that_failed_is_not_tried_again_when_its_round_was_being_seal
     assert verify(tmp_path / "run") == []
 
 
-def test_training_killed_before_its_failure_was_written_is_tried_again(whole: Whole, tmp_path: Path) -> None:
-    assert run(tmp_path, Fate("before rounds/002/promotion.json", child="die 002")).killed
+def test_a_killed_training_stops_the_run_and_resume_goes_on(whole: Whole, tmp_path: Path) -> None:
+    sitting = run(tmp_path, Fate(child="die 002"))
+    assert sitting.code == 1
+    assert "the training process was killed (SIGKILL), most likely for want of memory" in sitting.said
+    assert "resume goes on" in sitting.said
     assert "train 002" in resume(tmp_path).asked()
     assert contents(tmp_path / "run") == whole.bytes
 

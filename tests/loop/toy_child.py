@@ -30,6 +30,7 @@ def main(folder: Path, parent: int) -> int:
     for step in range(1, STEPS + 1):
         if fault == "kill-parent-at-step" and step == 2:
             os.kill(parent, signal.SIGKILL)
+            live_on(parent, 60)
         live_on(parent, 0.004)
         print(json.dumps({"stage": "sft", "step": step, "steps": STEPS, "loss": 1 / step}), flush=True)
     write_adapter(folder)
