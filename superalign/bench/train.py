@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from superalign.errors import TrainingError
+from superalign.models import resolve
 from superalign.records import Message, PreferencePair, Record, Target
 from superalign.training.job import write_job
 from superalign.training.options import DpoOptions, TrainingOptions
@@ -33,7 +34,7 @@ SENTENCES = (
 class TrainBench(Record):
     """Both sides of one comparison; a pair's tokens are prompt + chosen and prompt + rejected, padding not counted."""
 
-    base: str
+    model: str
     pairs: int
     steps: int
     batch_size: int
@@ -53,19 +54,24 @@ class TrainBench(Record):
     loss_difference: float
 
 
+def _to_stderr(text: str) -> None:
+    print(f"training: {text}", file=sys.stderr, flush=True)
+
+
 def run(
-    base: str,
+    model: str = "smollm2-135m",
     *,
-    num_pairs: int = 96,
-    steps: int = 24,
+    num_pairs: int = 48,
+    steps: int = 10,
     batch_size: int = 4,
     learning_rate: float = 3e-5,  # ends at a loss that can be compared, neither at 0 nor at log 2
     dtype: str = "auto",
-    progress: Callable[[str], None] = lambda text: None,
+    progress: Callable[[str], None] = _to_stderr,
 ) -> TrainBench:
     """Train both ways, one after the other; raises TrainingError when a side fails."""
     dpo = DpoOptions(max_steps=steps, batch_size=batch_size, learning_rate=learning_rate)
     options = TrainingOptions.model_validate({"method": "dpo", "dpo": dpo.model_dump(), "dtype": dtype})
+    base = str(resolve(model))
     with tempfile.TemporaryDirectory(prefix="superalign-bench-") as temporary:
         folder = Path(temporary)
         write_job(folder, base, None, 1, options, [], make_pairs(num_pairs))
@@ -80,7 +86,7 @@ def run(
         plain_s = json.loads((folder / "plain.json").read_text(encoding="utf-8"))["seconds"]
     ours_s, tokens = timing["seconds"]["dpo"], timing["tokens"]
     return TrainBench(
-        base=base,
+        model=model,
         pairs=num_pairs,
         steps=steps,
         batch_size=batch_size,
