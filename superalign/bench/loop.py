@@ -11,16 +11,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 from superalign import build
-from superalign.cli.progress import Lines
 from superalign.errors import SuperalignError
 from superalign.orchestrator import Loop
-from superalign.protocols import Trainer
+from superalign.protocols import PoolStats, Trainer
 from superalign.recipe import Recipe
 from superalign.records import Checkpoint, Demonstration, PreferencePair, Record, Seed
 from superalign.store.files import ADAPTER_WEIGHTS
@@ -37,6 +36,24 @@ _BODY = (
 )
 REPLIES = tuple(f"{opening} {_BODY}" for opening in ("Gladly.", "Of course.", "I'm sorry, but I can't help with that."))
 """About a hundred tokens each, some of them refusals, so that there is something to pair."""
+
+
+class _Nobody:
+    """The observer of a run that nobody watches."""
+
+    def phase(self, round: int, name: str, total: int | None, done: int = 0) -> None: ...
+
+    def watch(self, stats: Callable[[], PoolStats]) -> None: ...
+
+    def training(self, event: dict[str, Any]) -> None: ...
+
+    def advance(self, units: int = 1) -> None: ...
+
+    def phase_done(self, seconds: float, tokens: int) -> None: ...
+
+    def round_done(self, round: int) -> None: ...
+
+    def notice(self, text: str) -> None: ...
 
 
 class LoopPoint(Record):
@@ -91,7 +108,7 @@ async def play(exchanges: int, folder: RunFolder) -> LoopPoint:
          "judge": {"type": "rules", "trust_intent": False},
          "evaluation": {"suites": ["harmful", "ordinary"], "limit": 8}, "max_walks": 64}
     )  # fmt: skip
-    observer = Lines(lambda number: None)
+    observer = _Nobody()
     async with build.staged(recipe, Path.cwd(), folder, observer) as plan:
         plan = replace(plan, walks=lambda number: Walks(exchanges), trainer=_Hasher(folder))
         before, started = memory_mb("VmRSS"), time.monotonic()
