@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from superalign import build
 from superalign.cli.progress import Lines
 from superalign.errors import TrainingError
