@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from superalign.errors import RunFolderError
 from superalign.records import Checkpoint, Dropped, Evaluation, Exchange, ItemResult, Kind, Promotion, Rate, Record
 from superalign.store.events import Event
 from superalign.store.journal import read_records
@@ -162,8 +163,12 @@ def _by_origin(path: Path) -> dict[str, int]:
     if not path.exists():
         return {}
     with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            counts[str(json.loads(line)["origin"])] += 1
+        for number, line in enumerate(lines, 1):
+            try:
+                counts[str(json.loads(line)["origin"])] += 1
+            except (ValueError, KeyError, TypeError) as error:
+                cure = "restore it from a copy; `superalign verify` names everything that changed"
+                raise RunFolderError(f"{path}:{number}: not a training example", cure) from error
     return dict(sorted(counts.items()))
 
 

@@ -50,8 +50,11 @@ def test_a_killed_run_is_resumed_verified_exported_and_measured_elsewhere(tmp_pa
 
     superalign("verify", str(run))
     pairs = run / "rounds" / "001" / "pairs.jsonl"
-    pairs.write_bytes(pairs.read_bytes() + b"\n")
+    kept = pairs.read_bytes()
+    pairs.write_bytes(kept + b"\n")
     assert "rounds/001/pairs.jsonl" in superalign("verify", str(run), status=1)
+    superalign("show", str(run), status=1)
+    pairs.write_bytes(kept)
 
     superalign("export", str(run), "--round", "1", "--format", "merged", "--dtype", "float32", "--to", str(exported))
     assert "base_model" in (exported / "README.md").read_text("utf-8")

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 from trl.trainer.utils import add_fused_lm_head
 
-from superalign.errors import TrainingError
+from superalign.errors import TrainingError, TrainingStopped
 from superalign.records import Checkpoint, Target
 from superalign.training import child, reference
 from superalign.training.fast_head import install
@@ -246,7 +246,7 @@ async def test_child_killed_from_outside_is_named(tmp_path, toy):
                 os.kill(pid, 9)
 
     trainer = ChildTrainer(lambda _: options(sft={"max_steps": 100_000}), toy, tmp_path, 0, kill)
-    with pytest.raises(TrainingError, match="want of memory"):
+    with pytest.raises(TrainingStopped, match="want of memory"):
         await trainer.train(demonstrations(), [], Checkpoint(id="base", base=toy), 1)
 
 
