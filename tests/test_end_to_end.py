@@ -57,7 +57,7 @@ def test_a_killed_run_is_resumed_verified_exported_and_measured_elsewhere(tmp_pa
     pairs.write_bytes(kept)
 
     superalign("export", str(run), "--round", "1", "--format", "merged", "--dtype", "float32", "--to", str(exported))
-    assert "base_model" in (exported / "README.md").read_text("utf-8")
+    assert "## Lineage" in (exported / "README.md").read_text("utf-8")
     spec = ("--suite", "harmful", "--max-tokens", "8", "--json")
     merged = json.loads(superalign("eval", "--model", str(exported), "--pool", "vllm", *spec))
     adapter = str(run / "rounds" / "001" / "adapter")
