@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from superalign.attacker.options import AttackerOptions
 from superalign.critic.options import CriticOptions
-from superalign.errors import RecipeError
+from superalign.errors import PromptFileError, RecipeError
 from superalign.evaluation.options import EvaluationOptions
 from superalign.learner import LearnerOptions
 from superalign.pairing import PairingOptions
@@ -143,7 +143,7 @@ def _check_files(recipe: Recipe, document: Located) -> None:
     for loc, name in files_of(recipe):
         try:
             prompt_path(name, document.path.parent)
-        except Exception as error:
+        except PromptFileError as error:
             faults.append(f"{document.path}:{document.line(loc)}: {_dotted(loc)}: {error}")
     if faults:
         raise RecipeError("\n".join(faults))
