@@ -125,7 +125,6 @@ async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Obse
     async with AsyncExitStack() as stack:
         engines = Engines(recipe.pool, folder.logs, stack)
         pool = await engines.pool(base, exclusive=learner_alone(recipe, inputs))
-        observer.watch(pool.stats)
         attacker_pool, attacker_model = await engines.role(recipe.roles.attacker, base)
         critics = Critics(recipe, inputs, beside, engines, base)
         critic = await critics.build(recipe.critic, recipe.roles.critic)
