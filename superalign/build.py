@@ -20,6 +20,7 @@ from superalign.evaluation.evaluator import SuiteEvaluator
 from superalign.evaluation.options import EvaluationOptions
 from superalign.inputs import Inputs, prompt_files, schedule
 from superalign.learner import PoolLearner, load_revise_prompt
+from superalign.measurements import Evaluation, ItemResult
 from superalign.models import resolve as resolve_model
 from superalign.orchestrator import Plan
 from superalign.pool.choice import PoolOptions, choose
@@ -27,7 +28,7 @@ from superalign.pool.options import ScriptedOptions, VllmOptions
 from superalign.prompts import prompt_path
 from superalign.protocols import Critic, InferencePool, Observer
 from superalign.recipe import Recipe, RoleModel
-from superalign.records import Checkpoint, Evaluation, ItemResult
+from superalign.records import Checkpoint
 from superalign.store.files import sha256_file, sha256_tree
 from superalign.store.journal import Journal
 from superalign.store.manifest import ModelSource, RunInputs

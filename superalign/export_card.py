@@ -10,7 +10,8 @@ from typing import Any
 import jinja2
 import yaml
 
-from superalign.records import Evaluation, Interval, Origin, Record
+from superalign.measurements import Evaluation, Interval
+from superalign.records import Origin, Record
 
 
 class RoundFacts(Record):

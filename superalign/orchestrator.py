@@ -16,21 +16,11 @@ from itertools import chain
 from typing import TypeVar
 
 from superalign.errors import TrainingError
+from superalign.measurements import Evaluation, ItemResult, Promotion
 from superalign.pairing import PairingOptions, compile_round, needs_anchor, own_share, repeat_experts
 from superalign.promotion import GateOptions, decide
 from superalign.protocols import Evaluator, InferencePool, Observer, Trainer
-from superalign.records import (
-    Anchor,
-    Checkpoint,
-    Demonstration,
-    Dropped,
-    Evaluation,
-    Exchange,
-    ItemResult,
-    PreferencePair,
-    Promotion,
-    Seed,
-)  # fmt: skip
+from superalign.records import Anchor, Checkpoint, Demonstration, Dropped, Exchange, PreferencePair, Seed
 from superalign.store.events import Events
 from superalign.store.files import write_json
 from superalign.store.journal import Journal, Stored, read_records, rewrite_sorted, write_records

@@ -13,7 +13,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from superalign.records import Check, Evaluation, Interval, Kind, Promotion, Rate
+from superalign.measurements import Check, Evaluation, Interval, Promotion
+from superalign.records import Kind, Rate
 
 EPSILON = 1e-9
 """0.12 - 0.10 is a little less than 0.02."""

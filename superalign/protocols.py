@@ -6,21 +6,20 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, runtime_checkable
 
+from superalign.measurements import Evaluation, ItemResult
 from superalign.records import (
     Attack,
     Checkpoint,
     Critique,
     Demonstration,
-    Evaluation,
     Generation,
-    ItemResult,
     Messages,
     PreferencePair,
     Record,
     Response,
     Revision,
     Seed,
-)  # fmt: skip
+)
 
 OnItem = Callable[[ItemResult], Awaitable[None]]
 """Told of every evaluated item as soon as it is there, so that it can be written down."""

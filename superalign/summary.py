@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from superalign.errors import RunFolderError
-from superalign.records import Checkpoint, Dropped, Evaluation, Exchange, ItemResult, Kind, Promotion, Rate, Record
+from superalign.measurements import Evaluation, ItemResult, Promotion
+from superalign.records import Checkpoint, Dropped, Exchange, Kind, Rate, Record
 from superalign.store.events import Event
 from superalign.store.journal import read_records
 from superalign.store.layout import RoundFolder, read_record

@@ -8,7 +8,7 @@ from superalign.errors import ExportError
 from superalign.evaluation.metrics import wilson
 from superalign.export import CONFIG, WEIGHTS, export
 from superalign.export_card import ModelCardFacts, RoundFacts, render_card
-from superalign.records import Evaluation, SuiteResult
+from superalign.measurements import Evaluation, SuiteResult
 
 TEMPLATE = (
     "{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>{% endfor %}"

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from superalign.evaluation.metrics import wilson
+from superalign.measurements import Evaluation, SuiteResult
 from superalign.promotion import GateOptions, decide, difference, pooled
-from superalign.records import Evaluation, SuiteResult
 
 SMALL = GateOptions(
     max_lookalike_refusal=0.12, max_ordinary_refusal=0.05, max_refusal_rise=0.12, max_perplexity_ratio=1.3

@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from superalign.cli.wording import clean, counts, interval, percent, seconds
-from superalign.records import Evaluation, Interval, Kind
+from superalign.measurements import Evaluation, Interval
+from superalign.records import Kind
 from superalign.summary import BeforeAfter, RoundSummary, RunSummary
 
 MARGIN = 12

@@ -9,7 +9,7 @@ import sys
 import unicodedata
 from pathlib import Path
 
-from superalign.records import Interval
+from superalign.measurements import Interval
 
 
 def width() -> int:

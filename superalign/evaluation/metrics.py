@@ -6,7 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from superalign.records import Interval, ItemResult, Kind, SuiteResult
+from superalign.measurements import Interval, ItemResult, SuiteResult
+from superalign.records import Kind
 
 WORST_NATS = 700.0
 """A mean loss above this, infinite or NaN counts as this: exp(700) is still a float and survives JSON."""

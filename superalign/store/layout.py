@@ -12,7 +12,8 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from superalign.errors import RunFolderError
-from superalign.records import Checkpoint, Promotion, Record
+from superalign.measurements import Promotion
+from superalign.records import Checkpoint, Record
 from superalign.store.files import is_temporary
 from superalign.store.journal import rewrite_sorted
 

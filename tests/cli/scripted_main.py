@@ -16,6 +16,7 @@ from typing import Any
 
 from superalign.cli.progress import Watcher
 from superalign.evaluation.options import EvaluationOptions
+from superalign.measurements import Evaluation, Interval, ItemResult, SuiteResult
 from superalign.orchestrator import Plan
 from superalign.pairing import PairingOptions
 from superalign.promotion import GateOptions
@@ -26,16 +27,12 @@ from superalign.records import (
     Checkpoint,
     Critique,
     Demonstration,
-    Evaluation,
     Generation,
-    Interval,
-    ItemResult,
     Message,
     PreferencePair,
     Response,
     Revision,
     Seed,
-    SuiteResult,
     Verdict,
 )
 from superalign.store.manifest import RunInputs

@@ -11,7 +11,7 @@ from superalign.cli.evaluate import Wanted, sources
 from superalign.cli.export import card
 from superalign.cli.wording import counts, interval, seconds
 from superalign.errors import PoolError, PromptFileError, RecipeError
-from superalign.records import Interval
+from superalign.measurements import Interval
 from superalign.store.run_folder import RunFolder
 from superalign.summary import summarise
 

@@ -7,23 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+from superalign.measurements import Evaluation, Interval, ItemResult, Promotion, SuiteResult
 from superalign.records import (
     Answer,
     Attack,
     Checkpoint,
     Demonstration,
     Dropped,
-    Evaluation,
     Exchange,
     Generation,
-    Interval,
-    ItemResult,
     Kind,
     Message,
     PreferencePair,
-    Promotion,
     Seed,
-    SuiteResult,
     Target,
     Verdict,
 )

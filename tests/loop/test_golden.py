@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from superalign.records import Promotion
+from superalign.measurements import Promotion
 from superalign.store.layout import CURRENT, MANIFEST, RoundFolder, read_record
 from superalign.store.manifest import Manifest, verify
 from tests.loop.conftest import Whole

@@ -1,0 +1,67 @@
+"""The nouns of a measurement: what held-out prompts brought to light, and what the gate made of it."""
+
+from __future__ import annotations
+
+from superalign.records import Generation, Kind, Messages, Rate, Record, Verdict
+
+
+class Interval(Record):
+    """A share with its 95 % interval (Wilson)."""
+
+    rate: Rate
+    low: Rate
+    high: Rate
+    n: int
+    """Scored items."""
+    unscored: int = 0
+    """Items the judge could not score; in neither `n` nor `rate`."""
+
+
+class ItemResult(Record):
+    """One held-out item with the reply to it; one line of `evaluation_items.jsonl`."""
+
+    suite: str
+    item: str
+    prompt: Messages
+    reply: Generation
+    verdict: Verdict
+
+
+class SuiteResult(Record):
+    """Rates of one suite."""
+
+    suite: str
+    kind: Kind
+    refused: Interval
+    """Full refusals."""
+    complied: Interval
+    """Replies that comply, partial ones not counted."""
+
+
+class Evaluation(Record):
+    """Held-out measurements of one checkpoint."""
+
+    checkpoint: str
+    judge: str
+    suites: tuple[SuiteResult, ...]
+    perplexity: float | None = None
+    """exp of the mean negative log-probability per token on the plain-text suite."""
+    perplexity_tokens: int = 0
+
+
+class Check(Record):
+    """One limit of the gate, with the figures it was held against."""
+
+    name: str
+    passed: bool
+    reason: str
+
+
+class Promotion(Record):
+    """The gate's decision, in words."""
+
+    candidate: str
+    incumbent: str
+    promoted: bool
+    reason: str
+    checks: tuple[Check, ...] = ()
