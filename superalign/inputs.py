@@ -17,7 +17,7 @@ from superalign.evaluation.suites import PlainText, Suite, load_suites, locate
 from superalign.experts import ExpertExample, load_experts
 from superalign.prompts import prompt_path
 from superalign.recipe import Recipe
-from superalign.records import Kind, Seed
+from superalign.records import Kind, Seed, Walk
 from superalign.seeding import derive_seed
 
 KINDS: tuple[Kind, ...] = ("harmful", "lookalike", "ordinary")
@@ -80,18 +80,20 @@ class Inputs:
         return [*lines, "no held-out prompt overlaps a seed, an expert example or a labelled one"]
 
 
-def schedule(seeds: Sequence[Seed], per_round: Mapping[Kind, int], run_seed: int, round: int) -> list[tuple[Seed, int]]:
-    """The (seed, index) walks of a round: each kind goes round its seeds in a fixed random order, so that rounds take
-    different seeds while they last; index counts a seed's walks within the round.
+def schedule(seeds: Sequence[Seed], per_round: Mapping[Kind, int], run_seed: int, round: int) -> list[Walk]:
+    """The walks of a round: each kind goes round its seeds in a fixed random order, so that rounds take different
+    seeds while they last.
     """
-    walks = []
+    walks: list[Walk] = []
     for kind in KINDS:
         own = [seed for seed in seeds if seed.kind == kind]
         random.Random(derive_seed(run_seed, "seeds", kind)).shuffle(own)
         count = per_round.get(kind, len(own))
         if own:
             start = (round - 1) * count
-            walks += [(own[(start + i) % len(own)], i // len(own)) for i in range(count)]
+            for i in range(count):
+                seed = own[(start + i) % len(own)]
+                walks.append(Walk(round=round, seed=seed, index=i // len(own), position=len(walks)))
     return walks
 
 

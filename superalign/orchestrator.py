@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -20,13 +20,13 @@ from superalign.measurements import Evaluation, ItemResult, Promotion
 from superalign.pairing import PairingOptions, compile_round, needs_anchor, own_share, repeat_experts
 from superalign.promotion import GateOptions, decide
 from superalign.protocols import Evaluator, InferencePool, Observer, Trainer
-from superalign.records import Anchor, Checkpoint, Demonstration, Dropped, Exchange, PreferencePair, Seed
+from superalign.records import Anchor, Checkpoint, Demonstration, Dropped, Exchange, PreferencePair, Walk, walk_of
 from superalign.store.events import Events
 from superalign.store.files import write_json
 from superalign.store.journal import Journal, Stored, read_records, rewrite_sorted, write_records
 from superalign.store.layout import RoundFolder, read_record
 from superalign.store.run_folder import RunFolder
-from superalign.walk import Cast, answer_once, attack_id, play
+from superalign.walk import Cast, answer_once, play
 
 T = TypeVar("T", Demonstration, PreferencePair, Dropped)
 
@@ -36,8 +36,8 @@ class Plan:
     """What a run does, with everything concrete already built."""
 
     rounds: int
-    walks: Callable[[int], Sequence[tuple[Seed, int]]]
-    """round -> the (seed, index) walks it plays; index counts a seed's walks within the round."""
+    walks: Callable[[int], Sequence[Walk]]
+    """round -> the walks it plays."""
     cast: Callable[[int, str], Cast]
     """(round, name of the served learner) -> who acts in that round."""
     experts: Sequence[Demonstration]
@@ -111,23 +111,25 @@ class Loop:
         """Walks from every seed that has no exchange yet, at most `max_walks` at a time."""
         cast = self.plan.cast(room.number, await self._serve(incumbent))
         with Journal(room.exchanges, Exchange) as exchanges, Journal(room.dropped, Dropped) as dropped:
-            finished = {exchange.id for exchange in exchanges}
-            finished |= {loss.record_id for loss in dropped if loss.stage == "attack"}
+            history = _by_walk(exchanges)
+            ended = {walk_of(loss.record_id) for loss in dropped if loss.stage == "attack"}
             walks = self.plan.walks(room.number)
-            waiting = (walk for walk in walks if attack_id(room.number, *walk) not in finished)
+            begun = sum(walk.id in history or walk.id in ended for walk in walks)
+            waiting = iter(walks)
 
             async def worker() -> None:
-                for seed, index in waiting:
-                    exchange, losses = await play(cast, room.number, seed, index)
-                    for loss in losses:
-                        dropped.append(loss)
-                    if exchange is not None:
-                        exchanges.append(exchange)
-                    self.observer.advance()
+                for walk in waiting:
+                    known = walk.id in history or walk.id in ended
+                    async for record in play(cast, walk, history.pop(walk.id, ()), walk.id in ended):
+                        if isinstance(record, Exchange):
+                            exchanges.append(record)
+                        else:
+                            dropped.append(record)
+                    self.observer.advance(0 if known else 1)
 
-            with self._phase("attack", len(walks), len(finished)):
+            with self._phase("attack", len(walks), begun):
                 async with asyncio.TaskGroup() as workers:
-                    for _ in range(min(self.plan.max_walks, len(walks) - len(finished))):
+                    for _ in range(min(self.plan.max_walks, len(walks))):
                         workers.create_task(worker())
 
     async def _anchor(self, room: RoundFolder) -> None:
@@ -235,3 +237,11 @@ class Loop:
 def _no_candidate(number: int, incumbent: Checkpoint, error: TrainingError) -> Promotion:
     reason = f"training gave no candidate, {incumbent.id} stays: {error}"
     return Promotion(candidate=f"round-{number:03d}", incumbent=incumbent.id, promoted=False, reason=reason)
+
+
+def _by_walk(exchanges: Iterable[Exchange]) -> dict[str, list[Exchange]]:
+    """The exchanges of every walk that has begun, in the order in which they were had."""
+    found: dict[str, list[Exchange]] = {}
+    for exchange in exchanges:
+        found.setdefault(walk_of(exchange.id), []).append(exchange)
+    return found

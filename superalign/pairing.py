@@ -84,6 +84,8 @@ def compile_exchange(exchange: Exchange, options: PairingOptions, anchor: Answer
 
     anchor: the base model's answer, where the exchange needed one.
     """
+    if exchange.attack.setup:
+        return Compiled()
     scored = [answer for answer in exchange.answers if answer.verdict is not None and answer.verdict.score is not None]
     if not scored:
         return Compiled(dropped=_dropped(exchange, "no answer was scored"))

@@ -12,13 +12,14 @@ from superalign.records import (
     Checkpoint,
     Critique,
     Demonstration,
+    Exchange,
     Generation,
     Messages,
     PreferencePair,
     Record,
     Response,
     Revision,
-    Seed,
+    Walk,
 )
 
 OnItem = Callable[[ItemResult], Awaitable[None]]
@@ -93,8 +94,15 @@ class InferencePool(Protocol):
 class Attacker(Protocol):
     """Seed -> Attack."""
 
-    async def attack(self, seed: Seed, index: int) -> Attack:
-        """The seed's index-th attack of this round; raises DropError when there is none."""
+    async def attack(self, walk: Walk, history: Sequence[Exchange]) -> Attack | None:
+        """The walk's next attack after those it has had; None: it is over; raises DropError when it can't go on.
+
+        Equal arguments give equal attacks, whatever else runs meanwhile.
+        """
+        ...
+
+    def over(self, walk: Walk, history: Sequence[Exchange]) -> None:
+        """Told once of every walk that has ended, with all it came to."""
         ...
 
 

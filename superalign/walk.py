@@ -1,4 +1,4 @@
-"""One walk: seed -> attack -> answers -> verdicts -> revision, as one coroutine.
+"""One walk: seed -> attack -> answers -> verdicts -> revision, perhaps several times over, as one coroutine.
 
 Hundreds of walks run at once and none waits for another; the engine mixes their requests.
 """
@@ -6,11 +6,11 @@ Hundreds of walks run at once and none waits for another; the engine mixes their
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from superalign.protocols import Attacker, Critic, DropError, Learner
-from superalign.records import Answer, Attack, Critique, Dropped, Exchange, Generation, Response, Seed, Verdict
+from superalign.records import Answer, Attack, Critique, Dropped, Exchange, Generation, Response, Verdict, Walk
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,33 @@ class Cast:
     """The worst answer is revised when its score is below this; 0: never."""
 
 
-def attack_id(round: int, seed: Seed, index: int) -> str:
-    """`r001/SEED/0`: where an attack stands in its run, whatever the order of completion."""
-    return f"r{round:03d}/{seed.id}/{index}"
+async def play(cast: Cast, walk: Walk, history: Sequence[Exchange], ended: bool) -> AsyncIterator[Exchange | Dropped]:
+    """Play one walk to its end, an exchange for every attack; what can't go on is yielded as `Dropped`.
+
+    history: the exchanges it had before an interruption; ended: its last attack was dropped then.
+    """
+    had = list(history)
+    while not ended:
+        try:
+            attack = await cast.attacker.attack(walk, had)
+        except DropError as error:
+            yield Dropped(stage="attack", record_id=walk.attack_id(len(had)), reason=str(error))
+            break
+        if attack is None:
+            break
+        exchange, dropped = await _exchange(cast, walk.round, attack)
+        for loss in dropped:
+            yield loss
+        yield exchange
+        had.append(exchange)
+    cast.attacker.over(walk, had)
 
 
-async def play(cast: Cast, round: int, seed: Seed, index: int) -> tuple[Exchange | None, list[Dropped]]:
-    """Play one walk to its end; what could not go on is returned as `Dropped`, everything else propagates."""
+async def _exchange(cast: Cast, round: int, attack: Attack) -> tuple[Exchange, list[Dropped]]:
     dropped: list[Dropped] = []
-    try:
-        attack = await cast.attacker.attack(seed, index)
-    except DropError as error:
-        return None, [Dropped(stage="attack", record_id=attack_id(round, seed, index), reason=str(error))]
+    if attack.setup:
+        [response] = await cast.learner.respond(attack, 1)
+        return Exchange(id=attack.id, round=round, attack=attack, answers=(Answer(generation=response.generation),)), []
     responses = await cast.learner.respond(attack, cast.num_answers)
     critiques = await asyncio.gather(*(_critique(cast.critic, response, dropped) for response in responses))
     revised = await _revise_worst(cast, [c for c in critiques if c is not None], dropped)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from superalign.attacker.strategies import Strategy
 from superalign.protocols import DropError, InferencePool, Sampling
-from superalign.records import Attack, Message, Messages, Seed
+from superalign.records import Attack, Exchange, Message, Messages, Seed, Walk
 from superalign.seeding import derive_seed
 
 MAX_ATTACK_CHARS = 400
@@ -41,16 +41,21 @@ class TemplateAttacker:
         self.run_seed, self.round, self.tries = run_seed, round, tries
         self.mix = dict(mix) if mix else {name: 1.0 for name, s in strategies.items() if s.meta.mode == "render"}
 
-    async def attack(self, seed: Seed, index: int) -> Attack:
-        """The seed's index-th attack of this round; raises DropError when there is none."""
-        strategy = self.choose(seed, index)
-        id = f"r{self.round:03d}/{seed.id}/{index}"
+    async def attack(self, walk: Walk, history: Sequence[Exchange]) -> Attack | None:
+        """One attack a walk; raises DropError when there is none."""
+        if history:
+            return None
+        seed, id = walk.seed, walk.id
+        strategy = self.choose(seed, walk.index)
         messages = strategy.template.messages(goal=seed.goal)
         if strategy.meta.mode == "write":
             messages = (Message(role="user", content=await self._write(id, seed, strategy, messages)),)
         return Attack(
             id=id, seed=seed, strategy=strategy.name, strategy_sha256=strategy.template.sha256, messages=messages
         )
+
+    def over(self, walk: Walk, history: Sequence[Exchange]) -> None:
+        """Nothing is learned from it."""
 
     def choose(self, seed: Seed, index: int) -> Strategy:
         """By weight and without repeats until all that apply were used (Efraimidis and Spirakis 2006, A-Res)."""

@@ -21,7 +21,7 @@ from superalign.errors import SuperalignError
 from superalign.orchestrator import Loop
 from superalign.protocols import PoolStats, Trainer
 from superalign.recipe import Recipe
-from superalign.records import Checkpoint, Demonstration, PreferencePair, Record, Seed
+from superalign.records import Checkpoint, Demonstration, PreferencePair, Record, Seed, Walk
 from superalign.store.files import ADAPTER_WEIGHTS
 from superalign.store.run_folder import RunFolder
 from superalign.summary import summarise
@@ -110,7 +110,7 @@ async def play(exchanges: int, folder: RunFolder) -> LoopPoint:
     )  # fmt: skip
     observer = _Nobody()
     async with build.staged(recipe, Path.cwd(), folder, observer) as plan:
-        plan = replace(plan, walks=lambda number: Walks(exchanges), trainer=_Hasher(folder))
+        plan = replace(plan, walks=lambda number: Walks(number, exchanges), trainer=_Hasher(folder))
         before, started = memory_mb("VmRSS"), time.monotonic()
         await Loop(plan, folder, observer).run()
         seconds = time.monotonic() - started
@@ -125,31 +125,32 @@ async def play(exchanges: int, folder: RunFolder) -> LoopPoint:
     )
 
 
-class Walks(Sequence[tuple[Seed, int]]):
+class Walks(Sequence[Walk]):
     """As many different seeds as wanted, made when asked for: they are the round's input, not the loop's memory."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, round: int, size: int) -> None:
+        self.round, self.size = round, size
 
     def __len__(self) -> int:
         return self.size
 
     @overload
-    def __getitem__(self, index: int) -> tuple[Seed, int]: ...
+    def __getitem__(self, index: int) -> Walk: ...
     @overload
-    def __getitem__(self, index: slice) -> list[tuple[Seed, int]]: ...
-    def __getitem__(self, index: int | slice) -> tuple[Seed, int] | list[tuple[Seed, int]]:
+    def __getitem__(self, index: slice) -> list[Walk]: ...
+    def __getitem__(self, index: int | slice) -> Walk | list[Walk]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(self.size))]
         if index >= self.size:
             raise IndexError(index)
         harmful = index % 2 == 0
-        return Seed(
+        seed = Seed(
             id=f"s{index:06d}",
             goal=f"open door number {index} of the old mill",
             intent="harmful" if harmful else "benign",
             hazard="nonviolent_crimes" if harmful else None,
-        ), 0
+        )
+        return Walk(round=self.round, seed=seed, index=0, position=index)
 
 
 class _Hasher(Trainer):

@@ -27,6 +27,7 @@ from superalign.records import (
     Checkpoint,
     Critique,
     Demonstration,
+    Exchange,
     Generation,
     Message,
     PreferencePair,
@@ -34,6 +35,7 @@ from superalign.records import (
     Revision,
     Seed,
     Verdict,
+    Walk,
 )
 from superalign.store.manifest import RunInputs
 from superalign.store.run_folder import RunFolder
@@ -69,13 +71,16 @@ class Pool:
 class Actor:
     """Attacker, learner and critic in one."""
 
-    def __init__(self, pool: Pool, round: int, model: str) -> None:
-        self.pool, self.round, self.refuses = pool, round, model != "base"
+    def __init__(self, pool: Pool, model: str) -> None:
+        self.pool, self.refuses = pool, model != "base"
 
-    async def attack(self, seed: Seed, index: int) -> Attack:
-        messages = (Message(role="user", content=f"How do I {seed.goal}?"),)
-        attack_id = f"r{self.round:03d}/{seed.id}/{index}"
-        return Attack(id=attack_id, seed=seed, strategy="direct", strategy_sha256="0" * 64, messages=messages)
+    async def attack(self, walk: Walk, history: Sequence[Exchange]) -> Attack | None:
+        messages = (Message(role="user", content=f"How do I {walk.seed.goal}?"),)
+        attack = Attack(id=walk.id, seed=walk.seed, strategy="direct", strategy_sha256="0" * 64, messages=messages)
+        return None if history else attack
+
+    def over(self, walk: Walk, history: Sequence[Exchange]) -> None:
+        pass
 
     async def respond(self, attack: Attack, n: int) -> list[Response]:
         await self.pool.request()
@@ -150,13 +155,14 @@ async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Watc
     seeds = [Seed(id=f"s{i}", goal="kill a process", intent="harmful" if i % 2 else "benign") for i in range(WALKS)]
 
     def cast(round: int, model: str) -> Cast:
-        actor = Actor(pool, round, model)
+        actor = Actor(pool, model)
         return Cast(attacker=actor, learner=actor, critic=actor, num_answers=2, revise_below=0.0)
 
+    walks = [Walk(round=0, seed=seed, index=0) for seed in seeds]
     yield Plan(
-        rounds=recipe.rounds, walks=lambda round: [(seed, 0) for seed in seeds], cast=cast, experts=[], base=BASE,
-        pool=pool, trainer=Trainer(folder, observer), evaluator=Evaluator(pool), pairing=PairingOptions(),
-        gate=GateOptions(), max_walks=2,
+        rounds=recipe.rounds, walks=lambda round: [w.model_copy(update={"round": round}) for w in walks], cast=cast,
+        experts=[], base=BASE, pool=pool, trainer=Trainer(folder, observer), evaluator=Evaluator(pool),
+        pairing=PairingOptions(), gate=GateOptions(), max_walks=2,
     )  # type: ignore[arg-type] # fmt: skip
 
 

@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -213,9 +213,14 @@ def _note_requests(notes: Path, fate: Fate) -> None:
             WALK.reset(token)
 
     ScriptedPool.generate = noted  # type: ignore[method-assign]
-    orchestrator.play = lambda cast, round, seed, index: known(
-        orchestrator.attack_id(round, seed, index), walk(cast, round, seed, index)
-    )
+
+    async def known_walk(cast: Any, step: Any, *state: Any) -> AsyncIterator[Any]:
+        token = WALK.set(step.id)
+        async for record in walk(cast, step, *state):
+            yield record
+        WALK.reset(token)
+
+    orchestrator.play = known_walk
     orchestrator.answer_once = lambda cast, attack: known(f"anchor {attack.id}", again(cast, attack))
 
 
