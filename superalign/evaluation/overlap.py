@@ -62,47 +62,50 @@ def check_overlap(
 def find_overlaps(
     known: Sequence[KnownText], suites: Sequence[Suite], *, near_duplicate: float = 0.6, containment: float = 0.8
 ) -> list[Overlap]:
-    """For each held-out prompt the training text most like it, where that is too like.
+    """For each held-out prompt the training text most like it, where that is too like."""
+    index = TextIndex(known, near_duplicate=near_duplicate, containment=containment)
+    return [
+        Overlap(known=hit[0], suite=suite.name, item=item.id, file=suite.file, line=item.line, likeness=hit[1])
+        for suite in suites
+        for item in suite.items
+        if (hit := index.like(item.prompt)) is not None
+    ]
+
+
+class TextIndex:
+    """Finds the known text that a text repeats.
 
     Resemblance (Jaccard) and containment of word 3-grams after Broder 1997, "On the resemblance and containment of
     documents", over the words that are left without question stems: "how do I" is alike in every prompt.
     """
-    exact: dict[Words, int] = {}
-    holders: defaultdict[Words, list[int]] = defaultdict(list)
-    sizes: list[int] = []
-    for index, text in enumerate(known):
-        words = _words(text.text)
-        exact.setdefault(words, index)
-        shingles = _shingles(words)
-        sizes.append(len(shingles))
-        for shingle in shingles:
-            holders[shingle].append(index)
-    found: list[Overlap] = []
-    for suite in suites:
-        for item in suite.items:
-            words = _words(item.prompt)
+
+    def __init__(self, known: Sequence[KnownText], *, near_duplicate: float = 0.6, containment: float = 0.8) -> None:
+        self.known, self.near_duplicate, self.containment = known, near_duplicate, containment
+        self._exact: dict[Words, int] = {}
+        self._holders: defaultdict[Words, list[int]] = defaultdict(list)
+        self._sizes: list[int] = []
+        for index, text in enumerate(known):
+            words = _words(text.text)
+            self._exact.setdefault(words, index)
             shingles = _shingles(words)
-            best, likeness = exact.get(words), 1.0
-            if best is None:
-                shared = Counter(index for shingle in shingles for index in holders.get(shingle, ()))
-                likeness = 0.0
-                for index, count in shared.items():
-                    smaller, union = min(sizes[index], len(shingles)), sizes[index] + len(shingles) - count
-                    inside = count / smaller if smaller >= MIN_SHINGLES else 0.0
-                    if (count / union >= near_duplicate or inside >= containment) and count / union > likeness:
-                        best, likeness = index, count / union
-            if best is not None:
-                found.append(
-                    Overlap(
-                        known=known[best],
-                        suite=suite.name,
-                        item=item.id,
-                        file=suite.file,
-                        line=item.line,
-                        likeness=likeness,
-                    )
-                )
-    return found
+            self._sizes.append(len(shingles))
+            for shingle in shingles:
+                self._holders[shingle].append(index)
+
+    def like(self, text: str) -> tuple[KnownText, float] | None:
+        """The known text most like it and how like, 1 being the same words; None: nothing is too like."""
+        words = _words(text)
+        if words in self._exact:
+            return self.known[self._exact[words]], 1.0
+        shingles = _shingles(words)
+        shared = Counter(index for shingle in shingles for index in self._holders.get(shingle, ()))
+        best, likeness = None, 0.0
+        for index, count in shared.items():
+            smaller, union = min(self._sizes[index], len(shingles)), self._sizes[index] + len(shingles) - count
+            inside = count / smaller if smaller >= MIN_SHINGLES else 0.0
+            if (count / union >= self.near_duplicate or inside >= self.containment) and count / union > likeness:
+                best, likeness = index, count / union
+        return None if best is None else (self.known[best], likeness)
 
 
 def _words(text: str) -> Words:
