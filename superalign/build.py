@@ -5,31 +5,33 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from superalign.attacker.template import TemplateAttacker
-from superalign.critic.options import CriticOptions, ProbeOptions, RubricOptions, RulesOptions
+from superalign.attack_report.figures import AttackReport
+from superalign.build_attacker import Attackers
+from superalign.critic.options import CriticOptions, PluginOptions, ProbeOptions, RubricOptions, RulesOptions
+from superalign.critic.plugin import load_critic
 from superalign.critic.probe import ProbeCritic
 from superalign.critic.rubric import RubricCritic, load_rubric
 from superalign.critic.rules import RuleCritic
-from superalign.embedding import Embedder
+from superalign.embedding import Embedder, Vectors
 from superalign.evaluation.evaluator import SuiteEvaluator
 from superalign.evaluation.options import EvaluationOptions
 from superalign.inputs import Inputs, prompt_files, schedule
 from superalign.learner import PoolLearner, load_revise_prompt
 from superalign.measurements import Evaluation, ItemResult
 from superalign.models import resolve as resolve_model
-from superalign.orchestrator import Plan
+from superalign.orchestrator import Loop, Plan
 from superalign.pool.choice import PoolOptions, choose
 from superalign.pool.options import ScriptedOptions, VllmOptions
 from superalign.prompts import prompt_path
 from superalign.protocols import Critic, InferencePool, Observer
 from superalign.recipe import Recipe, RoleModel
 from superalign.records import Checkpoint
-from superalign.store.files import sha256_file, sha256_tree
+from superalign.store.files import sha256_file, sha256_tree, write_json
 from superalign.store.journal import Journal
 from superalign.store.manifest import ModelSource, RunInputs
 from superalign.store.run_folder import RunFolder
@@ -72,17 +74,26 @@ class Critics:
         self.recipe, self.inputs, self.beside, self.engines, self.base = recipe, inputs, beside, engines, base
         self._embedder: Embedder | None = None
 
+    def embedder(self) -> Embedder:
+        """The recipe's embedder, which all share."""
+        self._embedder = self._embedder or Embedder(resolve_model(self.recipe.embedder))
+        return self._embedder
+
+    @property
+    def embed(self) -> Callable[[Sequence[str]], Vectors] | None:
+        """The embedder's verb, where a role has had it loaded."""
+        return self._embedder.embed if self._embedder else None
+
     async def build(self, options: CriticOptions, role: RoleModel) -> Critic:
         """The critic that the options name."""
         constitution = self.inputs.constitution
         if isinstance(options, RulesOptions):
             return RuleCritic(constitution, trust_intent=options.trust_intent)
         if isinstance(options, ProbeOptions):
-            self._embedder = self._embedder or Embedder(resolve_model(self.recipe.embedder))
-            labelled = self.inputs.labelled[options.labelled]
-            return await asyncio.to_thread(
-                ProbeCritic, self._embedder, labelled, constitution, options, self.inputs.experts
-            )
+            labelled, experts = self.inputs.labelled[options.labelled], self.inputs.experts
+            return await asyncio.to_thread(ProbeCritic, self.embedder(), labelled, constitution, options, experts)
+        if isinstance(options, PluginOptions):
+            return load_critic(options, self.beside)
         pool, model = await self.engines.role(role, self.base)
         prompt = load_rubric(prompt_path(options.prompt, self.beside))
         return RubricCritic(pool, model, prompt, constitution, options, run_seed=self.recipe.seed)
@@ -90,10 +101,11 @@ class Critics:
 
 def learner_alone(recipe: Recipe, inputs: Inputs) -> bool:
     """Whether no other role asks the learner's base, so that the engine may hold merged weights."""
-    writes = any(strategy.meta.mode == "write" for strategy in inputs.strategies.values())
-    attacker_asks = writes and recipe.roles.attacker.model is None
+    own = (None, recipe.model)
+    writes = any(strategy.asks_model for strategy in inputs.strategies.values())
+    attacker_asks = writes and recipe.roles.attacker.model in own
     critics = ((recipe.critic, recipe.roles.critic), (recipe.judge, recipe.roles.judge))
-    critic_asks = any(isinstance(options, RubricOptions) and role.model is None for options, role in critics)
+    critic_asks = any(isinstance(options, RubricOptions) and role.model in own for options, role in critics)
     return not attacker_asks and not critic_asks
 
 
@@ -131,18 +143,11 @@ async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Obse
         critic = await critics.build(recipe.critic, recipe.roles.critic)
         judge = await critics.build(recipe.judge, recipe.roles.judge)
         revise_prompt = load_revise_prompt(recipe.learner, beside)
+        attackers = Attackers(recipe, inputs, beside, folder, attacker_pool, critics.embedder, critics.embed)
 
         def cast(round: int, learner_model: str) -> Cast:
             return Cast(
-                attacker=TemplateAttacker(
-                    attacker_pool,
-                    attacker_model,
-                    inputs.strategies,
-                    run_seed=recipe.seed,
-                    round=round,
-                    mix=recipe.attacker.mix,
-                    tries=recipe.attacker.tries,
-                ),
+                attacker=attackers.of_round(round, attacker_model),
                 learner=PoolLearner(pool, learner_model, recipe.learner, revise_prompt, run_seed=recipe.seed),
                 critic=critic,
                 num_answers=recipe.learner.num_answers,
@@ -162,8 +167,30 @@ async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Obse
             ),
             pairing=recipe.pairing,
             gate=recipe.gate,
+            report=attackers.report,
+            attacker=attackers.plan(cast, observer.training),
             max_walks=recipe.max_walks,
         )
+
+
+async def attack(
+    recipe: Recipe, beside: Path, folder: RunFolder, adapter: Path | None, observer: Observer
+) -> AttackReport:
+    """Play the attacks of round 1 against any model; nothing is trained."""
+    room, base = folder.round(1), Checkpoint(id="base", base=recipe.model)
+    learner = Checkpoint(id=adapter.name, base=recipe.model, adapter=str(adapter.resolve())) if adapter else base
+    roles = recipe.roles.model_copy(update={"judge": RoleModel()})
+    unjudged = recipe.model_copy(update={"judge": RulesOptions(), "roles": roles})  # no engine for who has no work
+    async with staged(unjudged, beside, folder, observer) as plan:
+        loop = Loop(plan, folder, observer)
+        try:
+            await loop.attack(room, learner)
+        finally:
+            loop.events.close()
+        room.sort_journals()
+        report = plan.report(room)
+    write_json(room.attack_json, report)
+    return report
 
 
 def check(recipe: Recipe, beside: Path) -> list[str]:

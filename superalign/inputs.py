@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from superalign.attacker.seeds import load_seeds
-from superalign.attacker.strategies import Strategy, load_strategies
+from superalign.attacker.strategies import load_strategies
+from superalign.attacker.strategy import Strategy
 from superalign.critic.constitution import Constitution, load_constitution
 from superalign.critic.labelled import Labelled, load_labelled
-from superalign.critic.options import CriticOptions, ProbeOptions, RubricOptions
-from superalign.evaluation.overlap import KnownText, check_overlap
+from superalign.critic.options import CriticOptions, PluginOptions, ProbeOptions, RubricOptions
+from superalign.critic.plugin import load_critic
+from superalign.errors import RecipeError
+from superalign.evaluation.options import EvaluationOptions
+from superalign.evaluation.overlap import KnownText, TextIndex, check_overlap
 from superalign.evaluation.suites import PlainText, Suite, load_suites, locate
 from superalign.experts import ExpertExample, load_experts
 from superalign.prompts import prompt_path
@@ -35,21 +39,30 @@ class Inputs:
     """Labelled examples by the file name that the recipe gives."""
     suites: tuple[Suite, ...]
     plain_text: PlainText | None
+    notices: tuple[str, ...] = ()
+    """What was left out of the seeds, and why that is no fault."""
 
     @classmethod
     def load(cls, recipe: Recipe, beside: Path) -> Inputs:
         """Load and cross-check; raises PromptFileError with file and line, overlaps of suites and seeds included."""
-        seeds = load_seeds(recipe.attacker.seeds, beside)
+        loaded = load_seeds(recipe.attacker.seeds, beside)
         suites, plain_text = load_suites(recipe.evaluation, beside)
         inputs = cls(
-            seeds=seeds,
-            strategies=load_strategies(tuple(recipe.attacker.mix), beside),
+            seeds=tuple(loaded.seeds),
+            strategies=loaded.reserved | load_strategies(recipe.attacker.named, beside, loaded.templates),
             experts=load_experts(prompt_path(recipe.experts, beside)) if recipe.experts else (),
             constitution=load_constitution(prompt_path(recipe.constitution, beside)),
             labelled={name: load_labelled(prompt_path(name, beside)) for name in _labelled_files(recipe)},
             suites=tuple(suites),
             plain_text=plain_text,
+            notices=tuple(loaded.notices),
         )
+        if recipe.attacker.training is not None and not inputs.written(recipe):
+            raise RecipeError(
+                "attacker.training: no strategy of attacker.mix is written by a model, so there is nothing to train",
+                "add one whose file says `mode: write`, such as rephrase, or leave training out",
+            )
+        _plugin_files(recipe, beside)
         options = recipe.evaluation
         check_overlap(
             list(inputs._known(recipe)), suites, near_duplicate=options.near_duplicate, containment=options.containment
@@ -64,6 +77,22 @@ class Inputs:
             for index, request in enumerate(labelled.requests):
                 yield KnownText(id=f"requests.{index}", file=name, text=request.text)
 
+    def written(self, recipe: Recipe) -> dict[str, float]:
+        """The part of the mix that the attacker's model writes."""
+        weights, known = recipe.attacker.weights(self.strategies), self.strategies
+        return {name: weight for name, weight in weights.items() if name in known and known[name].asks_model}
+
+    def held_out(self, options: EvaluationOptions) -> Callable[[str], str | None]:
+        """Tells which held-out prompt a text repeats; None: none."""
+        known = [KnownText(id=i.id, file=suite.name, text=i.prompt) for suite in self.suites for i in suite.items]
+        index = TextIndex(known, near_duplicate=options.near_duplicate, containment=options.containment)
+
+        def repeated(text: str) -> str | None:
+            hit = index.like(text)
+            return f"{hit[0].file}/{hit[0].id}" if hit else None
+
+        return repeated
+
     def facts(self) -> list[str]:
         """What was found, a line each."""
         counts = {kind: sum(seed.kind == kind for seed in self.seeds) for kind in KINDS}
@@ -77,6 +106,7 @@ class Inputs:
         lines += [f"suite {suite.name}: {len(suite.items)} {suite.kind} prompts" for suite in self.suites]
         if self.plain_text is not None:
             lines.append(f"plain text: {len(self.plain_text.passages)} passages")
+        lines += self.notices
         return [*lines, "no held-out prompt overlaps a seed, an expert example or a labelled one"]
 
 
@@ -102,15 +132,24 @@ def _labelled_files(recipe: Recipe) -> list[str]:
     return sorted({critic.labelled for critic in critics if isinstance(critic, ProbeOptions)})
 
 
+def _plugin_files(recipe: Recipe, beside: Path) -> dict[str, Path]:
+    """The source of critics that are plug-ins; raises PromptFileError for one that can't be used."""
+    plugins = [critic for critic in (recipe.critic, recipe.judge) if isinstance(critic, PluginOptions)]
+    return {name: path for critic in plugins for name, path in load_critic(critic, beside).plugin.files.items()}
+
+
 def prompt_files(recipe: Recipe, beside: Path) -> dict[str, Path]:
     """Every prompt, seed, suite and constitution file of a recipe: its name -> where it was found."""
-    names = [file.path for file in recipe.attacker.seeds] + [recipe.constitution, recipe.learner.revise_prompt]
+    loaded = load_seeds(recipe.attacker.seeds, beside)
+    names = [recipe.constitution, recipe.learner.revise_prompt]
     names += [recipe.experts] if recipe.experts else []
     names += _labelled_files(recipe)
     names += [critic.prompt for critic in (recipe.critic, recipe.judge) if isinstance(critic, RubricOptions)]
-    files = {name: prompt_path(name, beside) for name in names}
-    for strategy in load_strategies(tuple(recipe.attacker.mix), beside).values():
-        files[f"strategies/{strategy.name}"] = strategy.template.path
+    files = loaded.files | {name: prompt_path(name, beside) for name in names}
+    strategies = loaded.reserved | load_strategies(recipe.attacker.named, beside, loaded.templates)
+    for strategy in strategies.values():
+        files |= {f"strategies/{name}": path for name, path in strategy.files.items()}
+    files |= _plugin_files(recipe, beside)
     for entry in (*recipe.evaluation.suites, recipe.evaluation.plain_text):
         if entry is not None:
             name = entry if isinstance(entry, str) else entry.file

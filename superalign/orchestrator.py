@@ -9,24 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from typing import TypeVar
 
+from superalign.attack_report.figures import AttackReport
+from superalign.attacker_training import AttackerLoop, AttackerPlan
 from superalign.errors import TrainingError
 from superalign.measurements import Evaluation, ItemResult, Promotion
 from superalign.pairing import PairingOptions, compile_round, needs_anchor, own_share, repeat_experts
 from superalign.promotion import GateOptions, decide
 from superalign.protocols import Evaluator, InferencePool, Observer, Trainer
-from superalign.records import Anchor, Checkpoint, Demonstration, Dropped, Exchange, PreferencePair, Walk, walk_of
+from superalign.records import Anchor, Checkpoint, Demonstration, Dropped, Exchange, PreferencePair, Walk
 from superalign.store.events import Events
 from superalign.store.files import write_json
 from superalign.store.journal import Journal, Stored, read_records, rewrite_sorted, write_records
 from superalign.store.layout import RoundFolder, read_record
 from superalign.store.run_folder import RunFolder
-from superalign.walk import Cast, answer_once, play
+from superalign.walk import Cast, answer_once, attack_round
 
 T = TypeVar("T", Demonstration, PreferencePair, Dropped)
 
@@ -48,6 +51,10 @@ class Plan:
     evaluator: Evaluator
     pairing: PairingOptions
     gate: GateOptions
+    report: Callable[[RoundFolder], AttackReport]
+    """What the attacks of a round came to."""
+    attacker: AttackerPlan | None = None
+    """How the attacker is trained; None: it is not."""
     max_walks: int = 256
     """How many walks are under way at once; bounds memory, not throughput."""
 
@@ -62,6 +69,8 @@ class Loop:
         self.events = Events(folder.events)
         self._round = 0
         self._served: tuple[str, str] | None = None
+        trained = plan.attacker
+        self.attacker = AttackerLoop(trained, folder, plan.pool, observer, self._phase) if trained else None
 
     async def run(self) -> Checkpoint:
         """Play every round that is not sealed yet; returns the promoted checkpoint."""
@@ -84,10 +93,14 @@ class Loop:
         self._round = number
         room, incumbent = self.folder.round(number), self.folder.incumbent(number)
         if not room.pairs.exists():
-            await self._attack(room, incumbent)
+            await self.attack(room, incumbent)
             if incumbent.adapter is not None:
                 await self._anchor(room)
+            write_json(room.attack_json, self.plan.report(room))
             self._compile(room)
+        if self.attacker is not None:
+            decision = await self.attacker.learn(room, partial(self._serve, incumbent))
+            self.events.append("attacker", round=number, promoted=decision.promoted, reason=decision.reason)
         if room.promotion_json.exists():  # killed while it was sealed: the decision stands
             promotion, candidate = read_record(room.promotion_json, Promotion), None
         else:
@@ -107,30 +120,13 @@ class Loop:
         measured, base = await self._evaluate(room, candidate), self._evaluation_of(self.plan.base)
         return decide(measured, self._evaluation_of(incumbent), self.plan.gate, base), candidate
 
-    async def _attack(self, room: RoundFolder, incumbent: Checkpoint) -> None:
-        """Walks from every seed that has no exchange yet, at most `max_walks` at a time."""
-        cast = self.plan.cast(room.number, await self._serve(incumbent))
-        with Journal(room.exchanges, Exchange) as exchanges, Journal(room.dropped, Dropped) as dropped:
-            history = _by_walk(exchanges)
-            ended = {walk_of(loss.record_id) for loss in dropped if loss.stage == "attack"}
-            walks = self.plan.walks(room.number)
-            begun = sum(walk.id in history or walk.id in ended for walk in walks)
-            waiting = iter(walks)
-
-            async def worker() -> None:
-                for walk in waiting:
-                    known = walk.id in history or walk.id in ended
-                    async for record in play(cast, walk, history.pop(walk.id, ()), walk.id in ended):
-                        if isinstance(record, Exchange):
-                            exchanges.append(record)
-                        else:
-                            dropped.append(record)
-                    self.observer.advance(0 if known else 1)
-
-            with self._phase("attack", len(walks), begun):
-                async with asyncio.TaskGroup() as workers:
-                    for _ in range(min(self.plan.max_walks, len(walks))):
-                        workers.create_task(worker())
+    async def attack(self, room: RoundFolder, learner: Checkpoint) -> None:
+        """Walks from every seed whose walks are not over yet."""
+        self._round = room.number
+        cast, walks = self.plan.cast(room.number, await self._serve(learner)), self.plan.walks(room.number)
+        if self.attacker is not None:
+            cast = replace(cast, attacker=await self.attacker.attacker(room.number))
+        await attack_round(cast, walks, room, self.observer, self.plan.max_walks, partial(self._phase, "attack"))
 
     async def _anchor(self, room: RoundFolder) -> None:
         """The base model's answers to the benign attacks that the learner refused.
@@ -237,11 +233,3 @@ class Loop:
 def _no_candidate(number: int, incumbent: Checkpoint, error: TrainingError) -> Promotion:
     reason = f"training gave no candidate, {incumbent.id} stays: {error}"
     return Promotion(candidate=f"round-{number:03d}", incumbent=incumbent.id, promoted=False, reason=reason)
-
-
-def _by_walk(exchanges: Iterable[Exchange]) -> dict[str, list[Exchange]]:
-    """The exchanges of every walk that has begun, in the order in which they were had."""
-    found: dict[str, list[Exchange]] = {}
-    for exchange in exchanges:
-        found.setdefault(walk_of(exchange.id), []).append(exchange)
-    return found

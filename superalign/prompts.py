@@ -1,7 +1,7 @@
 """Prompt files: front matter and a Jinja body; and YAML whose faults are reported with file and line.
 
-A template reads its slots and nothing else (no includes, calls, arithmetic, deep loops), so a stranger's file
-can neither reach the machine nor keep it busy. A slot it does not know is an error at load.
+A template is filled in the sandbox, so a stranger's file can neither reach the machine nor keep it busy; a slot it
+does not know is an error at load.
 """
 
 from __future__ import annotations
@@ -16,21 +16,16 @@ from typing import Any, NoReturn, TypeVar, get_args
 
 import jinja2
 import yaml
-from jinja2 import meta, nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ValidationError
 
 from superalign.errors import PromptFileError
 from superalign.records import Message, Messages
+from superalign.sandbox import TemplateFault, compiled, filled
 
 _Model = TypeVar("_Model", bound=BaseModel)
 Loc = tuple[str | int, ...]  # where in a YAML document: ("seeds", 3, "goal")
 _ROLES: tuple[str, ...] = get_args(Message.model_fields["role"].annotation)
 _TURN = re.compile(r"^===[ \t]*(\w+)[ \t]*\n?", re.MULTILINE)
-_FORBIDDEN = (
-    nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Call, nodes.Macro, nodes.Mul, nodes.Pow,
-    nodes.Assign, nodes.AssignBlock, nodes.With,  # a text doubled forty times fills any memory
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -149,25 +144,6 @@ def prompt_path(name: str | Path, beside: Path | None = None) -> Path:
     raise PromptFileError(f"{name}: no such prompt file", f"looked in {', '.join(map(str, roots))}")
 
 
-def sentence(text: str) -> str:
-    """First letter a capital, and a full stop unless it closes by itself."""
-    return (
-        (text := text.strip())[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", '"', "”", ":")) else ".")
-    )
-
-
-def phrase(text: str) -> str:
-    """Fit for the middle of a sentence: no closing punctuation, small first letter (`I`, `URL` stay)."""
-    text = text.strip().rstrip(".!?")
-    return text if re.match(r"I\b|\w*[A-Z]{2}|\w+[A-Z]", text) else text[:1].lower() + text[1:]
-
-
-_SANDBOX = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-_SANDBOX.globals.clear()
-_KEPT = {name: _SANDBOX.filters[name] for name in ("first", "last", "length", "lower", "trim", "upper")}
-_SANDBOX.filters = _KEPT | {"sentence": sentence, "phrase": phrase}
-
-
 @dataclass(frozen=True)
 class PromptTemplate:
     """A loaded prompt file."""
@@ -190,10 +166,10 @@ class PromptTemplate:
             if name not in slots:
                 fail(self.path, line, f"slot {name} was given no value")
         try:
-            filled = [(role, body.render(slots).strip()) for role, _, body in self.turns]
+            turns = [(role, filled(body, slots).strip()) for role, _, body in self.turns]
         except (jinja2.TemplateError, TypeError, ValueError) as error:
             fail(self.path, self.turns[0][1] + 1, str(error))
-        return tuple(Message.model_validate({"role": role, "content": text}) for role, text in filled)
+        return tuple(Message.model_validate({"role": role, "content": text}) for role, text in turns)
 
     def render(self, **slots: object) -> str:
         return "\n\n".join(message.content for message in self.messages(**slots))
@@ -201,43 +177,48 @@ class PromptTemplate:
 
 def load_prompt(path: Path, slots: Collection[str]) -> PromptTemplate:
     """Load a prompt file whose body may read `slots`; raises PromptFileError with every fault in it."""
-    front, body, offset = _divide(path, read_text(path))
+    front, body, first_line = divide(path, read_text(path))
     document = load_yaml_with_lines(path, front, 2) if front.strip() else Located(path, {}, {})
     if not isinstance(document.data, dict):
         fail(path, 2, "the front matter is no mapping", "write `key: value` lines")
+    name, digest = str(document.data.get("name") or path.stem), hashlib.sha256(path.read_bytes()).hexdigest()
+    return PromptTemplate(name, path, digest, document, *_read_turns(path, body, first_line, slots))
+
+
+def prompt_from_text(name: str, text: str, path: Path, line: int, slots: Collection[str]) -> PromptTemplate:
+    """A template that stands in a row of another file; `line` is where its text begins (for faults)."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return PromptTemplate(name, path, digest, Located(path, {}, {(): line}), *_read_turns(path, text, line, slots))
+
+
+def _read_turns(
+    path: Path, body: str, first_line: int, slots: Collection[str]
+) -> tuple[dict[str, int], tuple[tuple[str, int, jinja2.Template], ...]]:
     faults, used, turns = Faults(), dict[str, int](), []
-    for role, line, part in _turns(body, offset):
+    for role, line, part in _turns(body, first_line - 1):
         if role not in _ROLES or not part.strip():
             faults.add(path, line or 1, f"the {role} turn is empty" if role in _ROLES else f"unknown role {role}")
         try:
-            tree = _SANDBOX.parse(part)
-            twice = [inner for loop in tree.find_all(nodes.For) for inner in loop.find_all(nodes.For)]
-            bad = [*tree.find_all(_FORBIDDEN), *(deep for inner in twice for deep in inner.find_all(nodes.For))]
-            if not bad:  # compiling folds constants, so a forbidden product would be computed here
-                unbound = meta.find_undeclared_variables(tree)
-                turns.append((role, line, _SANDBOX.from_string(part)))
-        except jinja2.TemplateSyntaxError as error:
-            faults.add(path, line + error.lineno, str(error.message))
+            template, names = compiled(part, slots, nearest)
+        except TemplateFault as error:
+            for at, what in error.faults:
+                faults.add(path, line + at, what)
             continue
-        for node in bad:
-            faults.add(path, line + node.lineno, f"{type(node).__name__.lower()} (so deep) is not allowed here")
-        for name in [] if bad else [node for node in tree.find_all(nodes.Name) if node.name in unbound]:
-            used.setdefault(name.name, line + name.lineno)
-            if name.name not in slots:
-                faults.add(path, line + name.lineno, f"unknown slot {name.name}", nearest(name.name, slots))
+        turns.append((role, line, template))
+        for name, at in names.items():
+            used.setdefault(name, line + at)
     faults.raise_if_any()
-    title, digest = str(document.data.get("name") or path.stem), hashlib.sha256(path.read_bytes()).hexdigest()
-    return PromptTemplate(title, path, digest, document, used, tuple(turns))
+    return used, tuple(turns)
 
 
-def _divide(path: Path, text: str) -> tuple[str, str, int]:
-    """Front matter, body, and the number of lines before the body."""
+def divide(path: Path, text: str) -> tuple[str, str, int]:
+    """Front matter, body, and the body's first line; raises PromptFileError."""
     if not text.startswith("---\n"):
-        return "", text, 0
+        return "", text, 1
     front, fence, body = text[3:].partition("\n---\n")
     if not fence:
         fail(path, 1, "the front matter is not closed", "end it with a line ---")
-    return front.removeprefix("\n"), body, front.count("\n") + 2
+    return front.removeprefix("\n"), body, front.count("\n") + 3
 
 
 def _turns(body: str, offset: int) -> Iterator[tuple[str, int, str]]:

@@ -37,6 +37,8 @@ class Sampling(Record):
     seed: int | None = None
     """Equal seeds give equal texts, alone or inside a batch."""
     stop: tuple[str, ...] = ()
+    json_schema: dict[str, Any] | None = None
+    """The reply is JSON of this schema: vLLM constrains it, plain transformers refuses, the scripted pool ignores it."""
 
 
 class Score(Record):
@@ -123,6 +125,15 @@ class Critic(Protocol):
 
     async def critique(self, response: Response) -> Critique:
         """Judge and explain; raises DropError when no verdict can be had."""
+        ...
+
+
+@runtime_checkable
+class Comparer(Protocol):
+    """Two responses to one attack -> which is better."""
+
+    async def compare(self, a: Response, b: Response) -> float:
+        """How far `a` is better than `b`, 0 to 1, asked in both orders; raises DropError where no answer can be had."""
         ...
 
 

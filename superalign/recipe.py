@@ -80,6 +80,8 @@ class Recipe(BaseModel):
     pairing: PairingOptions = PairingOptions()
     training: tuple[TrainingOptions, ...] = (TrainingOptions(),)
     """One for all rounds, or a list: the first round takes the first, later ones the next, the last one repeats."""
+    attacker_training: TrainingOptions = TrainingOptions(method="sft_then_dpo")
+    """How the attacker's adapter is made, where `attacker.training` asks for one."""
     evaluation: EvaluationOptions
     gate: GateOptions = GateOptions()
     max_walks: Annotated[int, Field(ge=1)] = 256
@@ -98,7 +100,8 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _engine_takes_the_adapters(self) -> Recipe:
-        rank = max(training.lora.rank for training in self.training)
+        trained = (*self.training, *([self.attacker_training] if self.attacker.training else ()))
+        rank = max(training.lora.rank for training in trained)
         if isinstance(self.pool, VllmOptions) and rank > self.pool.max_lora_rank:
             raise ValueError(
                 f"training.lora.rank {rank} is over pool.max_lora_rank {self.pool.max_lora_rank}; raise that"
@@ -132,7 +135,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, str]
 def files_of(recipe: Recipe) -> Iterator[tuple[Loc, str]]:
     """Every file a recipe names, with the place where it does."""
     for index, file in enumerate(recipe.attacker.seeds):
-        yield ("attacker", "seeds", index), file.path
+        if not file.on_hub:
+            yield ("attacker", "seeds", index), file.path
     if recipe.experts:
         yield ("experts",), recipe.experts
     yield ("constitution",), recipe.constitution

@@ -148,6 +148,27 @@ class Response(Record):
     generation: Generation
 
 
+class PrincipleScore(Record):
+    """How far a reply keeps one principle."""
+
+    id: str
+    """In the constitution, or of a check."""
+    score: Rate
+    """0 = broken, 1 = kept."""
+
+
+class Vote(Record):
+    """What one critic of several said, as in its `Verdict`."""
+
+    critic: str
+    weight: Annotated[float, Field(ge=0)]
+    """Of its vote."""
+    request_harmful: Rate | None
+    refusal: Refusal | None
+    harm: Rate | None
+    score: Rate | None
+
+
 class Verdict(Record):
     """What a critic says of one response: request, refusal and harm are three separate judgements."""
 
@@ -165,6 +186,12 @@ class Verdict(Record):
     rationale: str = ""
     better: str | None = None
     """A better answer, where the critic knows one."""
+    principles: tuple[PrincipleScore, ...] = ()
+    """Scores by principle, where the critic gives them; how they became the score is in the recipe."""
+    votes: tuple[Vote, ...] = ()
+    """Of a committee and of second looks: what each said."""
+    disagreement: Rate | None = None
+    """Of those votes: 0 = all scores are equal, 1 = half of the weight says 0, half 1. None: fewer than two scores."""
 
     @property
     def outcome(self) -> Outcome:
@@ -195,6 +222,19 @@ class Answer(Record):
     verdict: Verdict | None = None
     revision: Generation | None = None
     revision_verdict: Verdict | None = None
+    better_verdict: Verdict | None = None
+    """The critic's verdict of its own better answer; without one that answer is not learned from."""
+
+
+class Comparison(Record):
+    """Two answers held against each other in both orders, so that a liking for the first or second place cancels."""
+
+    better: int
+    """Index of the answer with the higher score."""
+    worse: int
+    confirmed: Rate
+    """Share of the orders in which the better one was preferred, ties counting half: 1, 0.75, 0.5 (the judge likes a
+    place, not a text), ..."""
 
 
 class Exchange(Record):
@@ -205,6 +245,8 @@ class Exchange(Record):
     round: int
     attack: Attack
     answers: tuple[Answer, ...]
+    comparison: Comparison | None = None
+    """Of the best and the worst answer, where the critic compares."""
 
     @property
     def worst(self) -> float | None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from superalign.attack_report.figures import AttackReport
 from superalign.errors import RunFolderError
 from superalign.measurements import Evaluation, ItemResult, Promotion
 from superalign.records import Checkpoint, Dropped, Exchange, Kind, Rate, Record
@@ -35,6 +36,8 @@ class RoundSummary(Record):
     """Share of the learner's answers to harmful attacks that complied, as the training critic saw it."""
     over_refusal: Rate | None
     """Share of its answers to benign attacks that refused, as the training critic saw it."""
+    attack: AttackReport | None
+    """None: the attacks are not over, or the run is older than this report."""
     demonstrations: dict[str, int]
     """By origin."""
     pairs: dict[str, int]
@@ -73,6 +76,8 @@ class RunSummary(Record):
 
     path: str
     name: str
+    attacked: str | None = None
+    """The model whose attacks this is about, where `superalign attack` made the folder; None: a run that trains."""
     current: Checkpoint | None
     rounds: tuple[RoundSummary, ...]
 
@@ -84,6 +89,7 @@ def summarise(folder: RunFolder) -> RunSummary:
     return RunSummary(
         path=str(folder.path),
         name=str(folder.resolved.get("name", folder.path.name)),
+        attacked=_attacked(folder),
         current=folder.current() if (folder.path / "CURRENT").exists() else None,
         rounds=tuple(summarise_round(folder.round(number), phases.get(number, ())) for number in rounds),
     )
@@ -105,6 +111,7 @@ def summarise_round(room: RoundFolder, phases: Iterable[PhaseTime] = ()) -> Roun
         attacks=attacks,
         attack_success=_share(answers, "harmful", "complied"),
         over_refusal=_share(answers, "benign", "refused"),
+        attack=read_record(room.attack_json, AttackReport) if room.attack_json.exists() else None,
         demonstrations=_by_origin(room.demonstrations),
         pairs=_by_origin(room.pairs),
         dropped=dict(sorted(Counter(f"{d.stage}: {d.reason}" for d in read_records(room.dropped, Dropped)).items())),
@@ -136,6 +143,13 @@ def before_after(folder: RunFolder, per_kind: int = 1) -> list[BeforeAfter]:
         prompt = item.prompt[-1].content
         chosen[kind].append(BeforeAfter(kind=kind, prompt=prompt, before=old.reply.text, after=item.reply.text))
     return [shown for rows in chosen.values() for shown in rows]
+
+
+def _attacked(folder: RunFolder) -> str | None:
+    attacked = folder.resolved.get("attacked")
+    if attacked is None:
+        return None
+    return str(attacked["model"]) + (f" with {attacked['adapter']}" if attacked["adapter"] else "")
 
 
 def _phases(folder: RunFolder) -> dict[int, tuple[PhaseTime, ...]]:

@@ -1,4 +1,5 @@
-"""One walk: seed -> attack -> answers -> verdicts -> revision, perhaps several times over, as one coroutine.
+"""One walk: seed -> attack -> answers -> verdicts -> revision, perhaps several times over, as one coroutine; and all
+walks of a round.
 
 Hundreds of walks run at once and none waits for another; the engine mixes their requests.
 """
@@ -6,11 +7,14 @@ Hundreds of walks run at once and none waits for another; the engine mixes their
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from superalign.protocols import Attacker, Critic, DropError, Learner
-from superalign.records import Answer, Attack, Critique, Dropped, Exchange, Generation, Response, Verdict, Walk
+from superalign.protocols import Attacker, Critic, DropError, Learner, Observer
+from superalign.records import Answer, Attack, Critique, Dropped, Exchange, Generation, Response, Verdict, Walk, walk_of
+from superalign.store.journal import Journal
+from superalign.store.layout import RoundFolder
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,40 @@ class Cast:
     """Answers sampled for each attack."""
     revise_below: float
     """The worst answer is revised when its score is below this; 0: never."""
+
+
+async def attack_round(
+    cast: Cast,
+    walks: Sequence[Walk],
+    room: RoundFolder,
+    observer: Observer,
+    max_walks: int,
+    phase: Callable[[int, int], AbstractContextManager[None]],
+) -> None:
+    """Play every walk that is not over yet, at most `max_walks` at a time, into `exchanges.jsonl` and `dropped.jsonl`.
+
+    phase: (walks in all, those begun before) -> the block in which they are played.
+    """
+    with Journal(room.exchanges, Exchange) as exchanges, Journal(room.dropped, Dropped) as dropped:
+        history = _by_walk(exchanges)
+        ended = {walk_of(loss.record_id) for loss in dropped if loss.stage == "attack"}
+        begun = sum(walk.id in history or walk.id in ended for walk in walks)
+        waiting = iter(walks)
+
+        async def worker() -> None:
+            for walk in waiting:
+                known = walk.id in history or walk.id in ended
+                async for record in play(cast, walk, history.pop(walk.id, ()), walk.id in ended):
+                    if isinstance(record, Exchange):
+                        exchanges.append(record)
+                    else:
+                        dropped.append(record)
+                observer.advance(0 if known else 1)
+
+        with phase(len(walks), begun):
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(min(max_walks, len(walks))):
+                    workers.create_task(worker())
 
 
 async def play(cast: Cast, walk: Walk, history: Sequence[Exchange], ended: bool) -> AsyncIterator[Exchange | Dropped]:
@@ -106,3 +144,11 @@ async def _revise_worst(
     )
     second = await _critique(cast.critic, again, dropped)
     return {worst.response.index: (revision.generation, second.verdict if second else None)}
+
+
+def _by_walk(exchanges: Iterable[Exchange]) -> dict[str, list[Exchange]]:
+    """The exchanges of every walk that has begun, in the order in which they were had."""
+    found: dict[str, list[Exchange]] = {}
+    for exchange in exchanges:
+        found.setdefault(walk_of(exchange.id), []).append(exchange)
+    return found

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from superalign.errors import PromptFileError
-from superalign.prompts import load_prompt, load_yaml_with_lines, phrase, prompt_path, sentence
+from superalign.prompts import load_prompt, load_yaml_with_lines, prompt_path
+from superalign.sandbox import phrase, sentence
 from superalign.seeding import derive_seed
 
 

@@ -1,57 +1,32 @@
-"""Seeds from files: YAML, JSONL, CSV or plain lines; every fault of every file at once, with file and line."""
+"""Seeds, and the strategies that come with them, from anyone's files; every fault of every file at once."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-
+from superalign.attacker.dialogue import REPLAY, Replay
+from superalign.attacker.entries import Content, Entry
+from superalign.attacker.fields import fields_of
+from superalign.attacker.loaded import Loaded, Reserved, seed_files
 from superalign.attacker.options import SeedFile
+from superalign.attacker.reading import read_file
+from superalign.attacker.strategies import load_strategies, load_strategy, strategy_from_text
+from superalign.attacker.strategy import Strategy
 from superalign.errors import PromptFileError
-from superalign.prompts import Faults, load_yaml_with_lines, nearest, prompt_path, read_text
+from superalign.prompts import Faults, nearest
 from superalign.records import Seed
 
-GOAL_COLUMNS = ("goal", "prompt", "behavior", "instruction", "text")
-_KEYS = {"id", "intent", "hazard", "goal", "lookalikes", "parent", "tags"}
 _ID = re.compile(r"[\w.~-]+")  # ids become parts of attack ids, which slashes divide
 
-Row = tuple[int, Mapping[str, Any]]
-"""Line and columns."""
 
-
-def load_seeds(files: Sequence[SeedFile | str], beside: Path | None = None) -> tuple[Seed, ...]:
-    """All seeds of all files, look-alikes behind their parents; raises PromptFileError with every fault."""
-    faults = Faults()
-    seeds: list[Seed] = []
-    ids: dict[str, str] = {}
-    goals: dict[str, str] = {}
+def load_seeds(files: Sequence[SeedFile | str], beside: Path | None = None) -> Loaded:
+    """All seeds of all files; raises PromptFileError with every fault."""
+    loader = _Loader(beside)
     for file in (SeedFile(path=file) if isinstance(file, str) else file for file in files):
-        try:
-            path = prompt_path(file.path, beside)
-            rows = list(_reader(path)(path, file, faults))
-        except PromptFileError as error:
-            faults.lines.append(str(error))
-            continue
-        for number, (line, row) in enumerate(rows, 1):
-            for seed in _seeds_of_row(path, line, {"id": f"{path.stem}-{number:04d}", **row}, file, faults):
-                for what, value, known in (("id", seed.id, ids), ("goal", normal(seed.goal), goals)):
-                    if value in known:
-                        faults.add(path, line, f"{what} of {seed.id} was already given in {known[value]}", "remove one")
-                    known.setdefault(value, f"{path}:{line}")
-                seeds.append(seed)
-    parents = {seed.id for seed in seeds if seed.intent == "harmful"}
-    faults.lines.extend(
-        f"{ids[s.id]}: parent {s.parent} of {s.id} is no harmful seed; {nearest(s.parent, parents)}"
-        for s in seeds if s.parent and s.parent not in parents
-    )  # fmt: skip
-    faults.raise_if_any()
-    return tuple(seeds)
+        loader.load(file)
+    return loader.finish()
 
 
 def normal(text: str) -> str:
@@ -59,118 +34,158 @@ def normal(text: str) -> str:
     return " ".join(text.lower().split()).rstrip(".!?")
 
 
-def _seeds_of_row(path: Path, line: int, row: Mapping[str, Any], file: SeedFile, faults: Faults) -> Iterator[Seed]:
-    """The row's seed, then its look-alikes; nothing but faults where it can't be read."""
-    given = {key: value for key, value in row.items() if key in _KEYS and value not in (None, "")}
-    twins = given.pop("lookalikes", [])
-    fields = {"intent": file.intent, "hazard": file.hazard} | given
-    if fields["intent"] is None:
-        faults.add(
-            path, line, "intent is missing", "write harmful or benign, here or as the file's `intent` in the recipe"
-        )
-        return
-    fields["goal"] = str(fields.get("goal", "")).strip()
-    if not fields["goal"]:
-        faults.add(path, line, "goal is missing or empty")
-        return
-    try:
-        seed = Seed.model_validate(fields)
-    except ValidationError as error:
-        faults.add_invalid(path, error, lambda _: line)
-        return
-    if not _ID.fullmatch(seed.id):
-        faults.add(path, line, f"id {seed.id!r} holds a character other than letters, digits and . _ ~ -")
-    yield seed
-    if twins and seed.intent != "harmful":
-        faults.add(path, line, f"{seed.id} is benign and has lookalikes", "give them to a harmful seed")
-        return
-    if not isinstance(twins, list) or not all(isinstance(twin, str) and twin.strip() for twin in twins):
-        faults.add(path, line, f"lookalikes of {seed.id} is no list of texts")
-        return
-    for number, twin in enumerate(twins, 1):
-        yield Seed(
-            id=f"{seed.id}~{number}",
-            goal=twin.strip(),
-            intent="benign",
-            hazard=seed.hazard,
-            parent=seed.id,
-            tags=seed.tags,
-        )
+def _says_intent(entry: Entry) -> bool:
+    return bool(entry.values.get("intent") or entry.guess.get("intent"))
 
 
-def _yaml_rows(path: Path, file: SeedFile, faults: Faults) -> Iterator[Row]:
-    document = load_yaml_with_lines(path)
-    rows = document.data.get("seeds") if isinstance(document.data, dict) else document.data
-    if not isinstance(rows, list) or not rows:
-        faults.add(path, 1, "no list of seeds", "start with `seeds:` and a line `- goal: ...` for each")
-        return
-    inside: tuple[str | int, ...] = ("seeds",) if isinstance(document.data, dict) else ()
-    for index, row in enumerate(rows):
-        line = document.line((*inside, index))
-        if isinstance(row, str):
-            yield line, {"goal": row}
-        elif isinstance(row, dict):
-            for key in row.keys() - _KEYS:
-                faults.add(path, document.line((*inside, index, key)), f"unknown key {key}", nearest(str(key), _KEYS))
-            yield line, row
-        else:
-            faults.add(path, line, "a seed is a text or a mapping")
+class _Loader:
+    def __init__(self, beside: Path | None) -> None:
+        self.beside, self.loaded, self.faults = beside, Loaded(), Faults()
+        self.places: dict[object, str] = {}
+        """What may be there once only -> where it was."""
+        self.parents: set[str] = set()
+        self.children: list[tuple[str, Seed]] = []
+        """With the place where each stands."""
+        self.stems: dict[str, int] = {}
+        self.own: dict[tuple[str, str], str] = {}
+        """(template, its front matter) -> name."""
+        self.asked: dict[str, Strategy | str] = {}
+        """Name of a strategy -> what it is, or what is wrong with it."""
 
-
-def _jsonl_rows(path: Path, file: SeedFile, faults: Faults) -> Iterator[Row]:
-    rows: list[Row] = []
-    for line, text in enumerate(read_text(path).split("\n"), 1):
-        if not text.strip():
-            continue
+    def load(self, file: SeedFile) -> None:
+        """Every file behind an entry."""
         try:
-            row = json.loads(text)
-        except ValueError as error:
-            faults.add(path, line, f"not JSON: {error}")
-            continue
-        if isinstance(row, dict):
-            rows.append((line, row))
-        else:
-            faults.add(path, line, "a row is a JSON object")
-    yield from _with_goal(path, file, rows, faults)
+            files = seed_files(file, self.beside)
+        except PromptFileError as error:
+            self.faults.lines.append(str(error))
+            return
+        found, before = self.loaded, len(self.faults.lines)
+        count, noted = len(found.seeds) + len(found.templates), len(found.notices)
+        for name, path in files.items():
+            self._file(name, path, file)
+            found.files[name] = path
+        if count == len(found.seeds) + len(found.templates) and before == len(self.faults.lines):
+            why = "".join(f"\n{notice}" for notice in found.notices[noted:])
+            self.faults.lines.extend(f"{file.path}: nothing in it can be used{why}".splitlines())
 
+    def finish(self) -> Loaded:
+        """All that was loaded; raises PromptFileError with every fault."""
+        self.faults.lines.extend(
+            f"{place}: parent {seed.parent} of {seed.id} is no harmful seed; {nearest(str(seed.parent), self.parents)}"
+            for place, seed in self.children
+            if seed.parent not in self.parents
+        )
+        self.faults.raise_if_any()
+        if any(seed.turns for seed in self.loaded.seeds):
+            self.loaded.reserved[REPLAY] = Replay()
+        return self.loaded
 
-def _csv_rows(path: Path, file: SeedFile, faults: Faults) -> Iterator[Row]:
-    reader = csv.DictReader(io.StringIO(read_text(path)), strict=True)
-    rows: list[Row] = []
-    try:
-        for row in reader:
-            if None in row or None in row.values():
-                faults.add(path, reader.line_num, "the row has more or fewer columns than the header")
+    def _file(self, name: str, path: Path, file: SeedFile) -> None:
+        stem = re.sub(r"[^\w.~-]+", "-", name.removeprefix("hub:") if file.on_hub else Path(name).stem).strip("-")
+        self.stems[stem] = self.stems.get(stem, 0) + 1
+        if self.stems[stem] > 1:
+            stem = f"{stem}-{self.stems[stem]}"
+        try:
+            content = read_file(path, file, self.faults)
+            self._templates(path, content, stem)
+        except PromptFileError as error:
+            self.faults.lines.extend(str(error).splitlines())
+            return
+        self.loaded.notices.extend(content.notices)
+        if content.entries and file.intent is None and not any(_says_intent(entry) for entry in content.entries):
+            cure = "add it to the rows, or `intent: harmful` or `benign` to the file's entry in the recipe"
+            self.faults.add(path, content.entries[0].line, "intent is missing in every row", cure)
+            file = file.model_copy(update={"intent": "harmful"})  # so that other faults are found as well
+        strangers: dict[str, int] = {}
+        repeated = 0
+        lenient = content.foreign or file.on_hub or bool(file.columns)  # who names columns did not write the rows
+        for entry in content.entries:
+            read = fields_of(path, entry, file, f"{stem}-{entry.number:04d}", self.faults, strangers)
+            if read is None or not self._with_strategy(path, entry, read.fields, read.template, stem):
+                continue
+            for seed in self._seeds(path, entry, read.fields, read.lookalikes):
+                key = ("goal", normal(seed.goal), seed.strategy, seed.turns)
+                if lenient and key in self.places:
+                    repeated += 1
+                elif self._once(("id", seed.id), path, entry.line, f"id of {seed.id}") and self._once(
+                    key, path, entry.line, f"goal of {seed.id}"
+                ):
+                    self.loaded.seeds.append(seed)
+        if repeated:
+            self.loaded.notices.append(f"{path}: {repeated} goals that were there already are left out")
+        if strangers:
+            listed = ", ".join(f"{category} ({count})" for category, count in strangers.items())
+            self.loaded.notices.append(f"{path}: no hazard of ours for {listed}")
+
+    def _templates(self, path: Path, content: Content, stem: str) -> None:
+        """Templates that any seed may use; raises PromptFileError."""
+        for template in content.templates:
+            if template.text is None:
+                strategy = load_strategy(path)
             else:
-                rows.append((reader.line_num, row))
-    except csv.Error as error:
-        faults.add(path, reader.line_num, f"not CSV: {error}")
-    yield from _with_goal(path, file, rows, faults)
+                strategy = strategy_from_text(stem, template.text, path, template.line, **template.meta)
+            if self._once(("strategy", strategy.name), path, template.line, f"a strategy {strategy.name}"):
+                self.loaded.templates.append(strategy)
 
+    def _once(self, key: object, path: Path, line: int, what: str) -> bool:
+        if key in self.places:
+            self.faults.add(path, line, f"{what} was already given in {self.places[key]}", "remove one")
+            return False
+        self.places[key] = f"{path}:{line}"
+        return True
 
-def _txt_rows(path: Path, file: SeedFile, faults: Faults) -> Iterator[Row]:
-    for line, text in enumerate(read_text(path).split("\n"), 1):
-        if text.strip() and not text.startswith("#"):
-            yield line, {"goal": text}
+    def _with_strategy(
+        self, path: Path, entry: Entry, fields: dict[str, object], template: str | None, stem: str
+    ) -> bool:
+        """Settle the name of the strategy that an entry brings or asks for; False: there is a fault in it."""
+        asked = fields.get("strategy")
+        line = entry.lines.get("template" if template else "strategy", entry.line)
+        if template is not None and asked is not None:
+            self.faults.add(path, line, "a row has a template and names a strategy", "remove one")
+            return False
+        if template is not None:
+            key = (template, repr(sorted(entry.meta.items())))
+            if key not in self.own:
+                name = f"{stem}-{entry.number:04d}"
+                try:
+                    own = strategy_from_text(name, template, path, line, **entry.meta)
+                except PromptFileError as error:
+                    self.faults.lines.extend(str(error).splitlines())
+                    return False
+                self.own[key], self.loaded.reserved[name] = name, Reserved(own)
+            fields["strategy"] = self.own[key]
+        elif isinstance(asked, str):
+            if asked not in self.asked:
+                try:
+                    self.asked[asked] = load_strategies([asked], self.beside)[asked]
+                except PromptFileError as error:
+                    self.asked[asked] = str(error)
+            found = self.asked[asked]
+            if isinstance(found, str):
+                self.faults.add(path, line, found)
+                return False
+            self.loaded.reserved[asked] = Reserved(found)
+        return True
 
-
-def _with_goal(path: Path, file: SeedFile, rows: list[Row], faults: Faults) -> Iterator[Row]:
-    """Rows of a table with its goal column renamed; other columns that a seed does not know stay out."""
-    for line, row in rows:
-        column = file.column or next((name for name in GOAL_COLUMNS if name in row), "")
-        if column not in row:
-            wanted = file.column or ", ".join(GOAL_COLUMNS)
-            faults.add(path, line, f"no column {wanted}", f"name one of {', '.join(row)} as `column` in the recipe")
-            continue
-        yield line, {key: value for key, value in row.items() if key in _KEYS and key != "goal"} | {"goal": row[column]}
-
-
-_READERS: dict[str, Callable[[Path, SeedFile, Faults], Iterator[Row]]] = {
-    ".yaml": _yaml_rows, ".yml": _yaml_rows, ".jsonl": _jsonl_rows, ".csv": _csv_rows, ".txt": _txt_rows,
-}  # fmt: skip
-
-
-def _reader(path: Path) -> Callable[[Path, SeedFile, Faults], Iterator[Row]]:
-    if path.suffix not in _READERS:
-        raise PromptFileError(f"{path}: seeds can't be read from {path.suffix or 'this'}", "use " + ", ".join(_READERS))
-    return _READERS[path.suffix]
+    def _seeds(
+        self, path: Path, entry: Entry, fields: Mapping[str, object], lookalikes: Sequence[str]
+    ) -> Iterator[Seed]:
+        """The entry's seed, then its look-alikes."""
+        seed = Seed.model_validate(fields)
+        if not _ID.fullmatch(seed.id):
+            what = f"id {seed.id!r} holds a character other than letters, digits and . _ ~ -"
+            self.faults.add(path, entry.lines.get("id", entry.line), what)
+            return
+        if seed.intent == "harmful":
+            self.parents.add(seed.id)
+        if seed.parent is not None:
+            self.children.append((f"{path}:{entry.lines.get('parent', entry.line)}", seed))
+        yield seed
+        if lookalikes and seed.intent != "harmful":
+            line = entry.lines.get("lookalikes", entry.line)
+            self.faults.add(path, line, f"{seed.id} is benign and has lookalikes", "give them to a harmful seed")
+            return
+        for number, twin in enumerate(lookalikes, 1):
+            shared = {"hazard": seed.hazard, "tags": seed.tags, "language": seed.language, "strategy": seed.strategy}
+            own = {"id": f"{seed.id}~{number}", "goal": twin, "intent": "benign", "parent": seed.id}
+            yield Seed.model_validate(shared | own)

@@ -1,94 +1,172 @@
-"""Strategies are prompt files: how a goal is put to the learner."""
+"""Strategies by name: prompt files, chains of them, rows of seed files, plug-ins."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+import hashlib
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from superalign.attacker.chain import Element, PromptStrategy, chained, compose, elements_of, why_not
+from superalign.attacker.dialogue import REPLAY, WRITTEN_SLOTS, Dialogue, Replay, WrittenDialogue
+from superalign.attacker.meta import STYLES, StrategyMeta, Style
+from superalign.attacker.plugins import resolve
+from superalign.attacker.refine import SLOTS as REFINE_SLOTS
+from superalign.attacker.refine import Refine
+from superalign.attacker.rendered import Rendered, Written
+from superalign.attacker.strategy import Strategy
 from superalign.errors import PromptFileError
-from superalign.prompts import Faults, PromptTemplate, load_prompt, nearest, prompt_path, prompt_roots, validated
-from superalign.records import Kind, Seed
-
-SLOTS = ("goal",)
-_NO_VERBS = frozenset("a an are for given here how i if in is the this what when where which who why".split())
-_ASKED_OF_A_MODEL = frozenset(
-    "add advise analyze answer argue calculate classify come compare complete convert correct describe discuss edit "
-    "explain extract fill give help identify imagine insert list name outline predict propose provide rank recommend "
-    "rewrite show sort suggest summarize teach tell translate walk".split()
+from superalign.prompts import (
+    Faults,
+    Located,
+    PromptTemplate,
+    load_prompt,
+    nearest,
+    prompt_from_text,
+    prompt_path,
+    prompt_roots,
+    validated,
 )
 
-
-class StrategyMeta(BaseModel):
-    """The front matter of a strategy file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str | None = None
-    """None: the file's name without its ending."""
-    description: str = ""
-    mode: Literal["render", "write"] = "render"
-    """render: the body is the attack; write: the body tells an LLM to write the attack."""
-    applies_to: tuple[Kind, ...] = ("harmful", "lookalike", "ordinary")
-    """Frames go around benign goals as well, or the learner would learn to refuse the frame."""
-    phrase_only: bool = False
-    """The goal stands inside a sentence, so it must be a verb phrase and no sentence itself."""
-    asks_how: bool = False
-    """The frame asks how to do the goal ("How do I ..."), which needs a goal that is something one does, not
-    something one asks of the model ("give me ...", "explain ...")."""
-    max_tokens: int = Field(default=64, gt=0)
-    temperature: float = Field(default=0.8, ge=0)
-    min_overlap: float = Field(default=0.5, ge=0, le=1)
-    """The share of the goal's content words that an LLM-written attack must still hold."""
+__all__ = [
+    "REPLAY", "STYLES", "PromptStrategy", "StrategyMeta", "Style", "compose", "load_strategies", "load_strategy",
+    "strategy_files", "strategy_from_text",
+]  # fmt: skip
+_OF_MODE = {"attempts": "refine", "width": "refine", "turns": "dialogue"}
+_ALL_SLOTS = tuple(dict.fromkeys((*REFINE_SLOTS, *WRITTEN_SLOTS)))
 
 
-@dataclass(frozen=True)
-class Strategy:
-    """One strategy file, loaded."""
-
-    name: str
-    meta: StrategyMeta
-    template: PromptTemplate
-
-    def applies(self, seed: Seed) -> bool:
-        """Whether this strategy may dress up this seed."""
-        first, *rest = seed.goal.lower().split()
-        whole = seed.goal.rstrip().endswith((".", "!", "?")) or first in _NO_VERBS
-        asked = first in _ASKED_OF_A_MODEL or "me" in rest[:2]
-        return (
-            seed.kind in self.meta.applies_to
-            and not (whole and (self.meta.phrase_only or self.meta.asks_how))
-            and not (asked and self.meta.asks_how)
-        )
-
-
-def load_strategy(path: Path) -> Strategy:
+def load_strategy(path: Path) -> Element:
     """Load one strategy file; raises PromptFileError with every fault in it."""
-    template = load_prompt(path, SLOTS)
-    meta = validated(StrategyMeta, template.meta)
-    if "goal" not in template.slots:
-        raise PromptFileError(f"{path}:1: the body never uses {{{{ goal }}}}", "put it where the goal belongs")
-    if template.turns[-1][0] != "user":
-        raise PromptFileError(f"{path}:{template.turns[-1][1]}: the last turn is not the user's", "end with === user")
-    return Strategy(template.name, meta, template)
+    template = load_prompt(path, _ALL_SLOTS)
+    return _made(template, {template.name: path})
 
 
-def load_strategies(names: Collection[str] = (), beside: Path | None = None) -> dict[str, Strategy]:
-    """The named strategies, or without names all that can be found; all faults at once."""
+def strategy_from_text(name: str, text: str, path: Path, line: int, **meta: Any) -> Element:
+    """The strategy of a template that stands in a row of `path`, from `line` on; `meta` is what front matter says.
+
+    Raises PromptFileError with every fault in it.
+    """
+    template = prompt_from_text(name, text, path, line, _ALL_SLOTS)
+    digest = hashlib.sha256(json.dumps([text, meta], sort_keys=True, default=str).encode()).hexdigest()
+    front = Located(path, {"name": name, **meta}, {(): line})
+    return _made(replace(template, meta=front, sha256=digest), {})
+
+
+def strategy_files(beside: Path | None = None) -> dict[str, Path]:
+    """Name -> file, of every strategy file there is; the recipe's own folder wins over what is shipped."""
     known: dict[str, Path] = {}
-    for root in reversed(prompt_roots(beside)):  # the recipe's own folder comes last and wins
+    for root in reversed(prompt_roots(beside)):
         known |= {path.stem: path for path in sorted((root / "strategies").glob("*.md"))}
-    faults, found = Faults(), dict[str, Strategy]()
-    for name in sorted(names or known):
-        if name not in known and not name.endswith(".md"):
-            faults.lines.append(f"strategy {name} is not known; {nearest(name, known)}")
-            continue
-        try:
-            found[name] = load_strategy(known.get(name) or prompt_path(name, beside))
-        except PromptFileError as error:
-            faults.lines.append(str(error))
-    faults.raise_if_any()
+    return known
+
+
+def load_strategies(
+    names: Collection[str] = (), beside: Path | None = None, inline: Iterable[PromptStrategy] = ()
+) -> dict[str, Strategy]:
+    """The named strategies, or without names every file's that is rendered and aims at the learner; and `inline` ones.
+
+    A name is that of a file, a path, `a+b+c` for a chain, a plug-in, or `replay`. Raises PromptFileError with all
+    faults at once.
+    """
+    shelf = _Shelf(beside, inline)
+    found: dict[str, Strategy] = {**shelf.loaded}
+    for name in sorted(names or shelf.files):
+        strategy = shelf.named(name)
+        if names or (isinstance(strategy, Rendered) and strategy.meta.targets == "learner"):
+            found |= {name: strategy} if strategy is not None else {}
+    shelf.faults.raise_if_any()
     return found
+
+
+class _Shelf:
+    """What names lead to; each file is read once and each fault noted once."""
+
+    def __init__(self, beside: Path | None, inline: Iterable[PromptStrategy]) -> None:
+        self.beside, self.files, self.faults = beside, strategy_files(beside), Faults()
+        self.loaded: dict[str, PromptStrategy] = {strategy.name: strategy for strategy in inline}
+        self.failed: set[str] = set()
+
+    def named(self, name: str) -> Strategy | None:
+        """The strategy; None: a fault was noted."""
+        if name == REPLAY:
+            return Replay()
+        if name not in self.files and name not in self.loaded:
+            try:
+                if (plugin := resolve(name, self.beside)) is not None:
+                    return plugin
+            except PromptFileError as error:
+                self.faults.lines.append(str(error))
+                return None
+        parts = [name] if name in self.files or name in self.loaded else name.split("+")
+        if REPLAY in parts:
+            self.faults.lines.append(f"strategy {name}: {REPLAY} sends a seed's own turns as they stand; name it alone")
+            return None
+        strategies = [self._file(part) for part in parts]
+        if any(strategy is None for strategy in strategies):
+            return None
+        elements = [element for strategy in strategies if strategy is not None for element in elements_of(strategy)]
+        if (why := why_not(elements)) is not None:
+            self.faults.lines.append(f"strategy {name}: {why}")
+        return chained(elements)
+
+    def _file(self, name: str) -> PromptStrategy | None:
+        if name in self.loaded or name in self.failed:
+            return self.loaded.get(name)
+        try:
+            if name not in self.files and not name.endswith(".md"):
+                known = [*self.files, *self.loaded, REPLAY]
+                raise PromptFileError(f"strategy {name or '(no name)'} is not known", nearest(name, known))
+            self.loaded[name] = load_strategy(self.files.get(name) or prompt_path(name, self.beside))
+        except PromptFileError as error:
+            self.failed.add(name)
+            self.faults.lines.append(str(error))
+        return self.loaded.get(name)
+
+
+def _made(template: PromptTemplate, files: Mapping[str, Path]) -> Element:
+    """The strategy that the front matter describes."""
+    meta = validated(StrategyMeta, template.meta)
+    kind, slots = _kind(meta)
+    faults, path = Faults(), template.path
+    if re.search(r"[+\s]", template.name):
+        faults.add(
+            path, 1, f"the name {template.name!r} holds a + (which makes chains) or a space", "take another name"
+        )
+    if template.name == REPLAY:
+        faults.add(path, 1, f"{REPLAY} is a strategy that is there already", "take another name")
+    for key in _OF_MODE.keys() & meta.model_fields_set:
+        if meta.mode != _OF_MODE[key]:
+            faults.add(path, template.meta.line((key,)), f"{key} is for mode {_OF_MODE[key]}, not {meta.mode}")
+    for slot, line in template.slots.items():
+        if slot not in slots:
+            faults.add(path, line, f"mode {meta.mode} has no slot {slot}", nearest(slot, slots))
+    start = template.meta.line(()) if not files else 1
+    if "goal" not in template.slots:
+        faults.add(path, start, "the body never uses {{ goal }}", "put it where the goal belongs")
+    role, line, _ = template.turns[-1]
+    if role != "user":
+        faults.add(path, line, "the last turn is not the user's", "end with === user")
+    if kind is Dialogue:
+        roles = [role for role, _, _ in template.turns]
+        if "system" in roles[1:] or "assistant" in roles or roles.count("user") < 2:
+            cure = "write two or more === user turns and no others (or `turns: N`, to have them written)"
+            faults.add(path, start, "a dialogue is made of user turns, behind at most one system turn", cure)
+    faults.raise_if_any()
+    return kind(template.name, meta, template, files)
+
+
+def _kind(meta: StrategyMeta) -> tuple[type[Element], tuple[str, ...]]:
+    """The class, and the slots its template may read."""
+    match meta.mode:
+        case "render":
+            return Rendered, ("goal",)
+        case "write":
+            return Written, ("goal",)
+        case "refine":
+            return Refine, REFINE_SLOTS
+        case "dialogue":
+            return (Dialogue, ("goal",)) if meta.turns is None else (WrittenDialogue, WRITTEN_SLOTS)

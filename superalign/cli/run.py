@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -20,6 +21,7 @@ from superalign.errors import RecipeError, RunFolderError
 from superalign.recipe import Recipe, load_recipe
 from superalign.store.files import write_json
 from superalign.store.layout import MANIFEST
+from superalign.store.manifest import RunInputs
 from superalign.store.run_folder import RunFolder
 
 FREE = ("rounds", "pool", "max_walks")
@@ -46,19 +48,22 @@ def run(recipe_path: Path, out: Path | None, overrides: Sequence[str], rounds: i
     from superalign import build
 
     beside, path = _beside(recipe_path), out or Path("runs") / recipe.name
-    resolved, inputs = build.resolve(recipe, beside)
-    if (path / MANIFEST).is_file():
-        folder = RunFolder.open(path)
-        try:
-            folder.require_same(resolved, inputs, free=FREE)
-        except BaseException:
-            folder.close()
-            raise
-    else:
-        folder = RunFolder.create(path, text, resolved, inputs)
+    with opened(path, text, *build.resolve(recipe, beside)) as folder:
         write_json(path / ORIGIN, {"recipe": str(recipe_path.resolve())})
-    with folder:
         _play(recipe, beside, folder, as_json)
+
+
+def opened(path: Path, text: str, resolved: Mapping[str, Any], inputs: RunInputs) -> RunFolder:
+    """A new run folder, or the one that holds this very run already; raises RunFolderError for another one's."""
+    if not (path / MANIFEST).is_file():
+        return RunFolder.create(path, text, resolved, inputs)
+    folder = RunFolder.open(path)
+    try:
+        folder.require_same(resolved, inputs, free=FREE)
+    except BaseException:
+        folder.close()
+        raise
+    return folder
 
 
 def resume(path: Path, recipe_path: Path | None, rounds: int | None, as_json: bool) -> None:

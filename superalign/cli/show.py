@@ -38,6 +38,8 @@ def closing(folder: RunFolder) -> str:
     """Where the run is, which checkpoint won, and the command that exports it."""
     path = folder.path
     lines = [f"run folder  {path}"]
+    if "attacked" in folder.resolved:
+        return "\n".join([*lines, f"attacks     {folder.round(1).exchanges}"])
     current = folder.current() if (path / "CURRENT").exists() else None
     if current is None:
         return "\n".join([*lines, f"go on       {command('resume', path)}"])

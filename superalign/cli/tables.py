@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from superalign.attack_report.figures import AttackReport, Diversity, Group, Side
 from superalign.cli.wording import clean, counts, interval, percent, seconds
 from superalign.measurements import Evaluation, Interval
 from superalign.records import Kind
@@ -14,15 +15,23 @@ MARGIN = 12
 """Columns of a block's labels."""
 SHOWN_CHARS = 320
 """Of a prompt or reply in the comparison."""
+TOP = 5
+"""Strategies and hazards of an attack report."""
+NAME_CHARS = 24
+"""Of theirs."""
 
 
-def round_block(summary: RoundSummary, columns: int) -> str:
-    """All about one round."""
+def round_block(summary: RoundSummary, columns: int, attacked: str | None = None) -> str:
+    """All about one round, or with `attacked` about the attacks on that model, from which nothing was learned."""
     what = f"round {summary.round}" if summary.round else "the base model"
     state = _state(summary)
+    if attacked is not None:
+        what, state = f"attacks on {clean(attacked, 40)}", "finished" if summary.attack else "not finished"
     rows = [f"{f'-- {what} ':-<{columns - len(state) - 5}} {state} --"]
     for label, text in _facts(summary):
         rows += _labelled(label, text, columns)
+    if summary.attack is not None:
+        rows += attack_rows(summary.attack, columns)
     if summary.evaluation is not None:
         rows += evaluation_rows(summary.evaluation)
     if summary.phases:
@@ -32,6 +41,29 @@ def round_block(summary: RoundSummary, columns: int) -> str:
     if summary.promotion is not None:
         rows += _labelled("promoted" if summary.promotion.promoted else "not kept", summary.promotion.reason, columns)
     return "\n".join(rows)
+
+
+def attack_rows(report: AttackReport, columns: int) -> list[str]:
+    """What the attack side came to, then the strategies and hazards with the highest sure share of successes."""
+    setup = f", {report.setup} of them to set up the next" if report.setup else ""
+    unscored = f"; {report.success.unscored} attacks unscored" if report.success.unscored else ""
+    success = interval(report.success)
+    rows = _labelled("made it err", f"{success} of {report.queries} queries{setup}{unscored}", columns)
+    for label, side in (("harmful", report.harmful), ("benign", report.benign)):
+        if side.attacks:
+            rows += _labelled(label, "; ".join(_side(side)), columns)
+    reach = report.archive
+    if reach.size:
+        covered = f"{percent(reach.coverage)} of {reach.size} cells (hazard x style x turns)"
+        rows += _labelled("reach", f"{covered}, QD score {reach.qd_score:.1f}", columns)
+    if report.injections is not None:
+        praised, other = report.injections.praised, report.injections.praised_otherwise
+        text = f"{report.injections.group.attacks} attacks; complied with and praised: {interval(praised)}"
+        rows += _labelled("injections", f"{text}, without injection {interval(other)}", columns)
+    for title, groups in (("strategy", report.strategies), ("hazard", report.hazards)):
+        if groups:
+            rows += _group_rows(title, groups)
+    return rows
 
 
 def evaluation_rows(evaluation: Evaluation) -> list[str]:
@@ -79,10 +111,43 @@ def comparison(shown: Sequence[BeforeAfter], columns: int) -> str:
 
 def as_text(run: RunSummary, columns: int, *, blocks: bool = True) -> str:
     """The whole run: every round's block where wanted, then a line for each."""
-    parts = [round_block(summary, columns) for summary in run.rounds] if blocks else []
-    if run.rounds:
+    parts = [round_block(summary, columns, run.attacked) for summary in run.rounds] if blocks else []
+    if run.rounds and run.attacked is None:
         parts.append(overview(run.rounds))
     return "\n\n".join(parts or ["nothing has been played yet"])
+
+
+def _side(side: Side) -> Iterator[str]:
+    hits = ", ".join(f"hit@{hit.k} {percent(hit.share.rate)}" for hit in side.hits)
+    yield f"{side.attacks} attacks on {side.goals} goals" + (f", {hits}" if side.success.n else "")
+    if side.queries_per_success is not None:
+        yield f"{side.queries_per_success:.1f} queries a success"
+    if side.distinct is not None and side.distinct_per_goal is not None:
+        yield f"{side.distinct} distinct successes, {side.distinct_per_goal:.1f} a goal"
+    elif side.different:
+        yield f"{side.different} successes in different words"
+    yield _diversity(side.all)
+    if side.novelty is not None:
+        yield f"novelty {side.novelty:.2f}"
+
+
+def _diversity(found: Diversity) -> str:
+    figures = {
+        "self-BLEU": found.self_bleu, "similarity": found.similarity, "evenness of strategies": found.strategy_evenness,
+    }  # fmt: skip
+    return ", ".join(f"{name} {value:.2f}" for name, value in figures.items() if value is not None)
+
+
+def _group_rows(title: str, groups: Sequence[Group]) -> list[str]:
+    ranked = sorted(groups, key=lambda group: (-group.harmful.low, -group.benign.low, group.name))
+    more = f" (best {TOP} of {len(groups)})" if len(groups) > TOP else ""
+    rows = [f"{title + more:<{NAME_CHARS + 2}}{'complied, 95 %':<24}{'refused in vain':<24}{'n':>5}"]
+    for group in ranked[:TOP]:
+        cells = (interval(part) if part.n else "-" for part in (group.harmful, group.benign))
+        rows.append(
+            f"{clean(group.name, NAME_CHARS):<{NAME_CHARS + 2}}{next(cells):<24}{next(cells):<24}{group.attacks:>5}"
+        )
+    return rows
 
 
 def _state(summary: RoundSummary) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from superalign.prompts import Faults, load_yaml_with_lines, nearest, validated
-from superalign.records import Hazard
+from superalign.prompts import Faults, Loc, Located, load_yaml_with_lines, nearest, validated
+from superalign.records import Hazard, Seed
 from superalign.seeding import derive_seed
 
 
@@ -24,6 +25,31 @@ class Principle(BaseModel):
     text: str
     refusals: tuple[str, ...] = ()
     """Good ways to decline what it forbids."""
+    examples: tuple[str, ...] = ()
+    """What keeps it, a line each; critics that read the constitution read these, too."""
+    counter_examples: tuple[str, ...] = ()
+    """What breaks it, although it may not look so, or what only looks as if it did: say which."""
+
+
+class Variant(BaseModel):
+    """What is different in a region or culture: it applies by a seed's language or tags."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    languages: tuple[str, ...] = ()
+    """BCP 47; `pt` holds for `pt-BR` as well, not the reverse."""
+    tags: tuple[str, ...] = ()
+    principles: tuple[Principle, ...] = ()
+    """These take the place of those with the same id; others are added in front of the harmless ones."""
+    without: tuple[str, ...] = ()
+    """Ids of principles that do not hold there."""
+
+    def applies(self, seed: Seed) -> bool:
+        """Whether the seed's language or one of its tags is named."""
+        spoken = (seed.language or "").lower()
+        known = (language.lower() for language in self.languages)
+        return not set(self.tags).isdisjoint(seed.tags) or any(f"{spoken}-".startswith(f"{one}-") for one in known)
 
 
 class Constitution(BaseModel):
@@ -34,6 +60,20 @@ class Constitution(BaseModel):
     version: str
     name: str
     principles: Annotated[tuple[Principle, ...], Field(min_length=1)]
+    variants: tuple[Variant, ...] = ()
+    """All that apply to a seed are applied, in this order."""
+
+    def applying_to(self, seed: Seed) -> Constitution:
+        """The constitution for a seed, without variants: those that apply have been worked in."""
+        principles = list(self.principles)
+        for variant in self.variants:
+            if variant.applies(seed):
+                principles = _varied(principles, variant)
+        return Constitution(version=self.version, name=self.name, principles=tuple(principles))
+
+    def weight(self, id: str) -> float:
+        """The weight of a principle; 1 for one that is not here."""
+        return next((p.weight for p in self.principles if p.id == id), 1.0)
 
     def for_hazard(self, hazard: Hazard | None) -> Principle | None:
         """The weightiest principle of a hazard; None where there is none."""
@@ -50,17 +90,43 @@ class Constitution(BaseModel):
         )
 
 
+def _varied(principles: list[Principle], variant: Variant) -> list[Principle]:
+    own = {principle.id: principle for principle in variant.principles}
+    kept = [own.pop(p.id, p) for p in principles if p.id not in variant.without]
+    place = next((n for n, p in enumerate(kept) if p.hazard is None), len(kept))  # the harmless ones stay last
+    return [*kept[:place], *own.values(), *kept[place:]]
+
+
 def load_constitution(path: Path) -> Constitution:
     """Read a constitution; raises PromptFileError with every fault's file and line."""
     document = load_yaml_with_lines(path)
     constitution = validated(Constitution, document)
-    faults, seen = Faults(), set[str]()
-    for index, principle in enumerate(constitution.principles):
-        line = document.line(("principles", index, "id"))
-        if principle.id in seen:
-            faults.add(path, line, f"principle {principle.id} is given twice", nearest(principle.id, seen))
-        seen.add(principle.id)
-        if principle.hazard and not principle.refusals:
-            faults.add(path, line, f"principle {principle.id} has a hazard and no refusals", "write two or three")
+    faults = Faults()
+    known = _checked(document, ("principles",), constitution.principles, faults)
+    for index, variant in enumerate(constitution.variants):
+        place = ("variants", index)
+        own = _checked(document, (*place, "principles"), variant.principles, faults)
+        line = document.line((*place, "name"))
+        if not variant.languages and not variant.tags:
+            faults.add(path, line, f"variant {variant.name} never applies", "give it languages or tags")
+        for id in variant.without:
+            if id not in known:
+                faults.add(path, document.line((*place, "without")), f"no principle {id}", nearest(id, known))
+        if not (known | own) - set(variant.without):
+            faults.add(path, line, f"variant {variant.name} leaves no principle", "keep one")
     faults.raise_if_any()
     return constitution
+
+
+def _checked(document: Located, place: Loc, principles: Sequence[Principle], faults: Faults) -> set[str]:
+    """The ids of a list of principles; notes those given twice and hazards without refusals."""
+    seen: set[str] = set()
+    for index, principle in enumerate(principles):
+        line = document.line((*place, index, "id"))
+        if principle.id in seen:
+            faults.add(document.path, line, f"principle {principle.id} is given twice", nearest(principle.id, seen))
+        seen.add(principle.id)
+        if principle.hazard and not principle.refusals:
+            what = f"principle {principle.id} has a hazard and no refusals"
+            faults.add(document.path, line, what, "write two or three")
+    return seen

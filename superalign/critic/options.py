@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from superalign.critic.check_options import ChecksOptions
+from superalign.critic.model_options import (
+    EXCHANGE_SLOTS,
+    AsksModel,
+    ClassifierOptions,
+    DebateOptions,
+    GuardOptions,
+    LogprobOptions,
+    OnDispute,
+    RubricOptions,
+    WritesVerdicts,
+)
 from superalign.records import Rate
 
-OnDispute = Literal["drop", "trust_seed", "trust_critic"]
-"""What to do when the seed says harmful and the critic benign, or the reverse, and neither is unsure: give the
-record up, take the seed's word, or take the critic's."""
+__all__ = [
+    "AsksModel", "ChecksOptions", "ClassifierOptions", "CommitteeOptions", "CriticOptions", "DebateOptions",
+    "GuardOptions", "LogprobOptions", "OnDispute", "PluginOptions", "ProbeOptions", "RubricOptions", "RulesOptions",
+    "SecondLookOptions", "within",
+]  # fmt: skip
 
 
 class RulesOptions(BaseModel):
@@ -40,16 +55,79 @@ class ProbeOptions(BaseModel):
     """How often the seed's declared intent is right; 0.5 leaves the verdict on the request to the probe alone."""
 
 
-class RubricOptions(BaseModel):
-    """An LLM reads the constitution and judges; worth it from about 7B parameters on."""
+class PluginOptions(BaseModel):
+    """Anyone's class with `critique(messages, reply)`, which returns a dict with fields of a Verdict."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    type: Literal["rubric"] = "rubric"
-    prompt: str = "critic/rubric.md"
-    max_tokens: Annotated[int, Field(gt=0)] = 400
-    temperature: Annotated[float, Field(ge=0)] = 0.0
-    on_dispute: OnDispute = "trust_critic"
+    type: Literal["plugin"] = "plugin"
+    path: str
+    """A `.py` file or package folder, relative to the recipe, or an entry point of the group `superalign.critics`."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Handed to its constructor."""
 
 
-CriticOptions = Annotated[RulesOptions | ProbeOptions | RubricOptions, Field(discriminator="type")]
+class CommitteeOptions(BaseModel):
+    """Several critics vote; their disagreement is kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["committee"] = "committee"
+    members: Annotated[tuple[CriticOptions, ...], Field(min_length=2)]
+    weights: tuple[Annotated[float, Field(ge=0)], ...] = ()
+    """The weight of each member's vote; empty: from `calibrations`, else equal ones."""
+    calibrations: tuple[str, ...] = ()
+    """For each member the file that `superalign critic calibrate` wrote of it: its reliability by hazard is its
+    weight."""
+
+    @model_validator(mode="after")
+    def _one_for_each(self) -> CommitteeOptions:
+        for name, given in (("weights", self.weights), ("calibrations", self.calibrations)):
+            if given and len(given) != len(self.members):
+                raise ValueError(f"{len(given)} {name} for {len(self.members)} members; give one for each, or none")
+        if self.weights and self.calibrations:
+            raise ValueError("weights and calibrations are both given; keep one")
+        if self.weights and not sum(self.weights):
+            raise ValueError("all weights are 0; give one member a vote")
+        return self
+
+
+class SecondLookOptions(WritesVerdicts):
+    """A critique of the critique: a model reads the exchange and the first verdict, and may overturn it."""
+
+    type: Literal["second_look"] = "second_look"
+    first: CriticOptions
+    """Whose verdicts are looked at."""
+    prompt: str = "critic/second_look.md"
+    depth: Annotated[int, Field(ge=1, le=4)] = 1
+    """How many looks at most: each reads the one before it, and the first that upholds it is the last."""
+
+    @property
+    def prompts(self) -> Mapping[str, tuple[str, ...]]:
+        return {**super().prompts, self.prompt: (*EXCHANGE_SLOTS, "form", "earlier")}
+
+
+CriticOptions: TypeAlias = Annotated[
+    RulesOptions
+    | ProbeOptions
+    | RubricOptions
+    | GuardOptions
+    | ClassifierOptions
+    | LogprobOptions
+    | ChecksOptions
+    | CommitteeOptions
+    | DebateOptions
+    | SecondLookOptions
+    | PluginOptions,
+    Field(discriminator="type"),
+]
+CommitteeOptions.model_rebuild()
+SecondLookOptions.model_rebuild()
+
+
+def within(options: CriticOptions) -> Iterator[CriticOptions]:
+    """A critic's options and those of every critic inside it."""
+    yield options
+    inner = options.members if isinstance(options, CommitteeOptions) else ()
+    for part in (options.first,) if isinstance(options, SecondLookOptions) else inner:
+        yield from within(part)

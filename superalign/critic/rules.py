@@ -34,7 +34,7 @@ _DEED = (
     r"fabricate|pass off|accommodate|agree to|stand behind|be (?:part of|a part of|involved|used)|argue (?:that"
     r"|for)|handle (?:that|this))"
 )
-_OWN = re.compile(
+OWN = re.compile(
     rf"\b(?:i|we)(?:,? (?:as an? [\w ]{{2,40}}|however|unfortunately|sadly|regretfully),?)? ?"
     rf"(?:{_NOT}|{_UNABLE}|{_DO_NOT}){_ADVERB} {_DEED}"
     r"|\b(?:i|we)(?:'d| would| will|'ll)? (?:must|have to|need to|am going to|'m going to|am forced to)? ?"
@@ -109,11 +109,11 @@ def refusal_of(reply: str) -> Refusal:
     if not sentences:
         return "none"
     opening = sentences[:_OPENING_SENTENCES]
-    first = next((n for n, s in enumerate(opening) if _OWN.search(s)), None)
+    first = next((n for n, s in enumerate(opening) if OWN.search(s)), None)
     if first is None and (_BARE.match(opening[0])):
         first = 0
     if first is None:
-        later = any(_OWN.search(s) for s in sentences[_OPENING_SENTENCES:])
+        later = any(OWN.search(s) for s in sentences[_OPENING_SENTENCES:])
         warned = _WARNING.match(opening[0]) and _GOES_ON.search(" ".join(sentences[:4]))
         return "partial" if later or warned else "none"
     rest = " ".join([sentences[first][_end(sentences[first]) :], *sentences[first + 1 :]])
@@ -125,7 +125,7 @@ def refusal_of(reply: str) -> Refusal:
 
 
 def _end(sentence: str) -> int:
-    found = _OWN.search(sentence)
+    found = OWN.search(sentence)
     return found.end() if found else len(sentence)
 
 

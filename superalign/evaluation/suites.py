@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from superalign.errors import PromptFileError
 from superalign.evaluation.options import EvaluationOptions, SuiteSource
-from superalign.evaluation.reading import Row, Table, read_table
+from superalign.evaluation.reading import Table, read_table
 from superalign.prompts import Faults, nearest, prompt_path, read_text
 from superalign.records import Hazard, Intent, Kind, Record
+from superalign.rows import Row
 
 PROMPT_COLUMNS = ("prompt", "goal", "instruction", "text", "behavior")
 SAMPLE_SEED = 7

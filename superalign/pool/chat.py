@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from superalign.errors import ModelError, PoolError
+from superalign.protocols import Sampling
 from superalign.records import Messages
 
 
@@ -69,6 +70,15 @@ def too_long(tokens: int, needed: int, max_model_len: int) -> PoolError:
         f"a prompt of {tokens} tokens leaves no room for {needed} more in max_model_len {max_model_len}",
         "raise pool.max_model_len, or shorten the prompt",
     )
+
+
+def refuse_schema(sampling: Sampling) -> None:
+    """Raises PoolError for a reply that would have to be constrained."""
+    if sampling.json_schema is not None:
+        raise PoolError(
+            "the transformers pool can't constrain a reply to a JSON schema",
+            "set the critic's format to auto or tagged, or use vLLM (`pool: {type: vllm}`)",
+        )
 
 
 def unknown_model(name: str, known: list[str], *, merged: bool = False) -> PoolError:

@@ -13,7 +13,7 @@ from typing import Any
 
 from superalign.errors import PoolError
 from superalign.pool import canary, reference
-from superalign.pool.chat import Chat, unknown_model
+from superalign.pool.chat import Chat, refuse_schema, unknown_model
 from superalign.pool.gate import Gate, counted
 from superalign.pool.options import TransformersOptions
 from superalign.protocols import PoolStats, Sampling, Score
@@ -82,7 +82,7 @@ class TransformersPool:
     async def generate(self, model: str, messages: Messages, sampling: Sampling) -> list[Generation]:
         """Sample `sampling.n` replies; raises PoolError for an unknown model or a prompt that leaves no room."""
         from superalign.pool.decoding import Row
-
+        refuse_schema(sampling)
         self._check(model)
         prompt = self.chat.prompt(messages)
         room = self.chat.room(prompt, sampling.max_tokens, self.options.max_model_len)

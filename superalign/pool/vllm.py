@@ -63,7 +63,7 @@ class VllmPool:
     async def generate(self, model: str, messages: Messages, sampling: Sampling) -> list[Generation]:
         """Sample `sampling.n` replies; raises PoolError for an unknown model or a prompt that leaves no room."""
         from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
         chat = self._check(model).chat
         prompt = chat.prompt(messages)
@@ -80,6 +80,7 @@ class VllmPool:
             flat_logprobs=True,
             detokenize=bool(sampling.stop),
             output_kind=RequestOutputKind.FINAL_ONLY,
+            structured_outputs=StructuredOutputsParams(json=sampling.json_schema) if sampling.json_schema else None,
         )
         async with self._gate.request():
             output = await self._check(model).ask(prompt, params, self._served[model])

@@ -35,6 +35,8 @@ class RoundFolder:
         self.anchors = path / "anchors.jsonl"
         """The base model's answers to what the learner refused in vain."""
         self.dropped = path / "dropped.jsonl"
+        self.attack_json = path / "attack.json"
+        """What the attacks came to."""
         self.demonstrations = path / "demonstrations.jsonl"
         self.pairs = path / "pairs.jsonl"
         self.training_dir = path / "training"
@@ -46,6 +48,13 @@ class RoundFolder:
         self.evaluation_items = path / "evaluation_items.jsonl"
         self.evaluation_json = path / "evaluation.json"
         self.promotion_json = path / PROMOTION
+        self.attacker_demonstrations = path / "attacker_demonstrations.jsonl"
+        self.attacker_pairs = path / "attacker_pairs.jsonl"
+        """Written after the demonstrations, so that both are whole; what `attacker/` was trained on."""
+        self.attacker_checkpoint = path / "attacker_checkpoint.json"
+        self.attacker_probe = path / "attacker_probe.jsonl"
+        """The attacks on held-out goals, by candidate and incumbent, that the attacker's gate decides from."""
+        self.attacker_promotion = path / "attacker_promotion.json"
         self.timing_json = path / "timing.json"
         """Seconds by phase; outside the hash chain."""
         self.done = path / DONE
@@ -66,6 +75,7 @@ class RoundFolder:
         rewrite_sorted(self.exchanges)
         rewrite_sorted(self.anchors)
         rewrite_sorted(self.dropped, lambda fields: (fields["stage"], fields["record_id"], fields["reason"]))
+        rewrite_sorted(self.attacker_probe, lambda fields: (fields["side"], fields["id"]))
         rewrite_sorted(self.evaluation_items, lambda fields: (fields["suite"], fields["item"]))
 
 

@@ -206,7 +206,7 @@ def _covered(folder: Path, number: int) -> list[str]:
 
 
 def _is_covered(name: PurePosixPath) -> bool:
-    if name.parts[0] in _OUTSIDE_FOLDERS and len(name.parts) > 1:
+    if _OUTSIDE_FOLDERS & set(name.parts[:-1]):
         return False
     return str(name) not in _OUTSIDE_NAMES and name.suffix != ".log" and not is_temporary(name.name)
 

@@ -23,7 +23,9 @@ LOG_LINES = 12
 
 
 class ChildTrainer:
-    """A `Trainer` for a run folder: job in rounds/NNN/training/, result in rounds/NNN/adapter/.
+    """A `Trainer` for a run folder: job in rounds/NNN/training/, result in rounds/NNN/adapter/ as `round-NNN`.
+
+    With a role the job is in rounds/NNN/ROLE/training/ and the result in rounds/NNN/ROLE/adapter/ as `ROLE-NNN`.
 
     A round whose training is DONE is not trained again; one that was killed goes on from its last saved state.
     """
@@ -35,6 +37,8 @@ class ChildTrainer:
         run_folder: Path,
         seed: int,
         progress: Progress | None = None,
+        *,
+        role: str | None = None,
     ) -> None:
         """`options_of(round)` gives a round's options; `progress` hears {stage, step, steps, loss} after each step."""
         self.options_of = options_of
@@ -42,12 +46,13 @@ class ChildTrainer:
         self.run_folder = run_folder
         self.seed = seed
         self.progress = progress or (lambda event: None)
+        self.role = role
 
     async def train(
         self, demonstrations: Sequence[Demonstration], pairs: Sequence[PreferencePair], parent: Checkpoint, round: int
     ) -> Checkpoint:
         """Train a candidate; raises TrainingError with the incumbent untouched, TrainingStopped when it was killed."""
-        folder = self.run_folder / "rounds" / f"{round:03d}" / "training"
+        folder = self.run_folder / "rounds" / f"{round:03d}" / (self.role or "") / "training"
         adapter = folder.parent / "adapter"
         await asyncio.to_thread(self._prepare, folder, demonstrations, pairs, parent, round)
         if not (folder / DONE).exists():
@@ -60,7 +65,7 @@ class ChildTrainer:
         if not weights.exists():
             raise TrainingError(f"{weights} is missing though training is done", f"delete {folder} to train again")
         return Checkpoint(
-            id=f"round-{round:03d}",
+            id=f"{self.role or 'round'}-{round:03d}",
             base=parent.base,
             adapter=adapter.relative_to(self.run_folder).as_posix(),
             parent=parent.id,

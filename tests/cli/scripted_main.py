@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from superalign.attack_report.report import attack_report
 from superalign.cli.progress import Watcher
 from superalign.evaluation.options import EvaluationOptions
 from superalign.measurements import Evaluation, Interval, ItemResult, SuiteResult
@@ -37,6 +38,7 @@ from superalign.records import (
     Verdict,
     Walk,
 )
+from superalign.store.journal import read_records
 from superalign.store.manifest import RunInputs
 from superalign.store.run_folder import RunFolder
 from superalign.walk import Cast
@@ -162,7 +164,8 @@ async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Watc
     yield Plan(
         rounds=recipe.rounds, walks=lambda round: [w.model_copy(update={"round": round}) for w in walks], cast=cast,
         experts=[], base=BASE, pool=pool, trainer=Trainer(folder, observer), evaluator=Evaluator(pool),
-        pairing=PairingOptions(), gate=GateOptions(), max_walks=2,
+        pairing=PairingOptions(), gate=GateOptions(),
+        report=lambda room: attack_report(read_records(room.exchanges, Exchange)), max_walks=2,
     )  # type: ignore[arg-type] # fmt: skip
 
 

@@ -16,6 +16,7 @@ HEAVY = {"torch", "vllm", "transformers", "trl", "peft", "datasets", "sklearn", 
 COMMANDS = [
     [],
     ["run"],
+    ["attack"],
     ["resume"],
     ["show"],
     ["verify"],

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from superalign.attack_report.report import attack_report
 from superalign.cli.tables import as_text, comparison, round_block
 from superalign.cli.wording import clean
+from superalign.records import Exchange
+from superalign.store.files import write_json
+from superalign.store.journal import read_records
 from superalign.store.run_folder import RunFolder
 from superalign.summary import BeforeAfter, RunSummary, before_after, summarise
 from tests.cli.toy import superalign
@@ -46,6 +50,40 @@ def test_blocks_keep_to_their_width(toy: Path, columns: int) -> None:
     widest = max((line for line in text.splitlines() if "unscored" not in line and " (" not in line), key=len)
     assert len(widest) <= columns, widest
     assert as_text(run, columns).startswith("-- the base model ")
+
+
+@pytest.fixture
+def attacked(toy: Path) -> Path:
+    """The toy with a report of a thousand attacks by strategies of long names, some of them on the critic."""
+    with RunFolder.open(toy, read_only=True) as folder:
+        room = folder.round(1)
+        played = list(read_records(room.exchanges, Exchange))
+        names = ["several_turns_of_a_long_story+base64", "how_to", "inject_score", *(f"way_{i}" for i in range(6))]
+        made = []
+        for i in range(1000):
+            old = played[i % 6]
+            attack = old.attack.model_copy(update={"strategy": names[i % 9], "id": f"r001/{old.attack.seed.id}/{i}"})
+            made.append(old.model_copy(update={"id": attack.id, "attack": attack}))
+        write_json(room.attack_json, attack_report(made))
+    return toy
+
+
+def test_attacks_have_a_table_of_the_best_strategies_and_of_hazards(attacked: Path) -> None:
+    text = superalign("show", str(attacked)).stdout
+    for words in (
+        "of 1000 queries", "hit@1 66.7 %, hit@3 66.7 %, hit@5 66.7 %, hit@10 66.7 %", "500 attacks on 3 goals",
+        "1.5 queries a success", "self-BLEU 1.00", "(hazard x style x turns), QD score", "injections 111 attacks",
+        "strategy (best 5 of 9)", "several_turns_of_a_lo...", "(none)",
+    ):  # fmt: skip
+        assert words in " ".join(text.split()), words
+    strategies = text.partition("strategy (best 5 of 9)")[2].partition("hazard")[0].splitlines()[1:]
+    assert len(strategies) == 5
+    assert max(len(line) for line in text.splitlines() if str(attacked) not in line) <= 80
+    with RunFolder.open(attacked, read_only=True) as folder:
+        assert max(map(len, round_block(summarise(folder).rounds[1], 72).splitlines())) <= 80
+    data = json.loads(superalign("show", str(attacked), "--json").stdout)
+    assert [group["name"] for group in data["rounds"][1]["attack"]["elements"]][:2] == ["base64", "how_to"]
+    assert data["rounds"][2]["attack"] is None
 
 
 def test_a_run_without_rounds_has_words(toy: Path) -> None:

@@ -114,7 +114,7 @@ async def test_every_loss_is_counted_and_shown(tmp_path: Path) -> None:
     base, first = (await played(tmp_path / "run", change)).rounds
     assert first.attacks == 11
     assert first.dropped == {
-        "attack: reworded: the attack has more than one line (2 tries)": 1,
+        "attack: reworded: the attack has more than one line (1 tries)": 1,
         "critique: speechless about chess": 2,
         "pairing: no answer was scored": 1,
     }

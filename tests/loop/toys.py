@@ -24,7 +24,7 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
-from superalign import orchestrator
+from superalign import orchestrator, walk
 from superalign.cli.main import main as superalign
 from superalign.measurements import ItemResult
 from superalign.pool.scripted import ScriptedPool
@@ -191,7 +191,7 @@ def _die() -> None:
 
 def _note_requests(notes: Path, fate: Fate) -> None:
     file = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    write, generate, walk, again = os.write, ScriptedPool.generate, orchestrator.play, orchestrator.answer_once
+    write, generate, play_walk, again = os.write, ScriptedPool.generate, walk.play, orchestrator.answer_once
     dice, deadly, endless = random.Random(fate.jitter), Countdown(fate.at, "request"), Countdown(fate.at, "hang")
 
     async def noted(self: ScriptedPool, model: str, messages: Any, sampling: Any) -> Any:
@@ -216,11 +216,11 @@ def _note_requests(notes: Path, fate: Fate) -> None:
 
     async def known_walk(cast: Any, step: Any, *state: Any) -> AsyncIterator[Any]:
         token = WALK.set(step.id)
-        async for record in walk(cast, step, *state):
+        async for record in play_walk(cast, step, *state):
             yield record
         WALK.reset(token)
 
-    orchestrator.play = known_walk
+    walk.play = known_walk
     orchestrator.answer_once = lambda cast, attack: known(f"anchor {attack.id}", again(cast, attack))
 
 

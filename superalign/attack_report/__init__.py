@@ -1,0 +1,1 @@
+"""What the attack side of a round came to: rates, hits, diversity, coverage. Pure."""

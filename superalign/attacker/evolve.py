@@ -1,0 +1,89 @@
+"""Chains of strategies bred from those that broke the learner (MAP-Elites, arXiv 1504.04909; Rainbow Teaming,
+arXiv 2402.16822): the genome is the chain, its words come from the walk's own goal.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+from superalign.attacker.archive import Archive
+from superalign.attacker.chain import Element, PromptStrategy, chained, elements_of
+from superalign.attacker.memory import State
+from superalign.attacker.meta import STYLES
+from superalign.attacker.options import EVOLVED
+from superalign.attacker.strategy import Strategy
+from superalign.protocols import DropError
+from superalign.records import Walk
+
+EXPLORE = 0.2
+"""Share of walks that get a random chain."""
+MAX_LENGTH = 3
+TRIES = 16
+
+Chain = tuple[str, ...]
+
+
+class Breeder:
+    """Proposes chains; equal arguments give equal chains."""
+
+    def __init__(self, strategies: Mapping[str, Strategy]) -> None:
+        """Chains are built of the elements of these, but for those that aim at the critic, and for plug-ins."""
+        prompted = [strategy for strategy in strategies.values() if isinstance(strategy, PromptStrategy)]
+        self.elements: dict[str, Element] = {
+            element.name: element
+            for strategy in prompted
+            for element in elements_of(strategy)
+            if element.meta.targets == "learner"
+        }
+        self._archives: dict[tuple[int, str], Archive] = {}
+
+    def propose(self, walk: Walk, state: State, dice: random.Random) -> tuple[PromptStrategy, str | None]:
+        """A strategy for the walk's seed that was not tried on it, and the id of the attack it was bred from.
+
+        Raises DropError when none was found.
+        """
+        archive = self._archive(state, walk.seed.kind)
+        for _ in range(TRIES):
+            parent = None if dice.random() < EXPLORE else archive.parent(walk.seed.hazard, dice)
+            chain = self._mutated(parent.chain, dice) if parent else self._random(dice)
+            bred = chained([self.elements[name] for name in chain])
+            if bred is not None and bred.applies(walk.seed) and (walk.seed.id, chain) not in state.used:
+                return bred, parent.id if parent else None
+        raise DropError(f"no new chain of strategies was found for {walk.seed.id} in {TRIES} tries")
+
+    def named(self, chain: str) -> PromptStrategy:
+        """The strategy of a chain that was proposed."""
+        bred = chained([self.elements[name] for name in chain.split("+")])
+        assert bred is not None
+        return bred
+
+    def _random(self, dice: random.Random) -> Chain:
+        return tuple(dice.sample(sorted(self.elements), k=min(dice.choice((1, 1, 2)), len(self.elements))))
+
+    def _mutated(self, chain: Chain, dice: random.Random) -> Chain:
+        """The parent's chain as it is (on another goal), or with one element more, less or another."""
+        if any(name not in self.elements for name in chain):
+            return ()
+        names, place = list(chain), dice.randrange(len(chain))
+        match dice.choice(("keep", "keep", "add", "replace", "remove")):
+            case "add" if len(names) < MAX_LENGTH:
+                names.insert(dice.randint(0, len(names)), dice.choice(sorted(self.elements)))
+            case "replace":
+                names[place] = dice.choice(sorted(self.elements))
+            case "remove" if len(names) > 1:
+                del names[place]
+        return tuple(names) if len(set(names)) == len(names) else ()
+
+    def _archive(self, state: State, kind: str) -> Archive:
+        key = (id(state), kind)
+        if key not in self._archives:
+            own = [t for t in state.tried if t.cell[0] == kind and t.chain[-1] in self.elements]
+            self._archives = {k: v for k, v in self._archives.items() if k[0] == id(state)}
+            self._archives[key] = Archive(own, lambda name: self.elements[name].meta.style, STYLES)
+        return self._archives[key]
+
+
+def name_of(chain: str) -> str:
+    """What an attack of a bred chain bears as its strategy."""
+    return f"{EVOLVED}:{chain}"

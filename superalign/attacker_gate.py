@@ -1,0 +1,160 @@
+"""Two attackers on the same held-out goals -> Promotion: the attacker's gate, as a pure function.
+
+Only valid attacks count, so that giving up the goal is no way to win; and an attacker that wins by saying the same
+over and over is refused, since the learner would have learned that one attack after a round.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from superalign.attack_report.texts import BLEU_SAMPLE, Sample, self_bleu, similarity
+from superalign.attacker.fitness import Vectorise, score_drafts
+from superalign.attacker.options import AttackerTraining
+from superalign.measurements import Check, Promotion
+from superalign.records import Exchange, Rate, Record, Walk, walk_of
+
+Side = Literal["candidate", "incumbent"]
+EPSILON = 1e-9
+"""0.12 - 0.10 is a little less than 0.02."""
+
+
+class Probe(Record):
+    """One attack on a held-out goal by one of the two attackers; one line of `attacker_probe.jsonl`."""
+
+    side: Side
+    id: str
+    """The attack's; the same on both sides."""
+    exchange: Exchange | None = None
+    """None: the attacker had no fit attack."""
+    reason: str = ""
+    """Why there is none."""
+
+
+class AttackerFigures(Record):
+    """What one attacker came to on the held-out goals."""
+
+    attacker: str
+    """The checkpoint's id."""
+    goals: dict[str, Rate]
+    """Seed id -> share of its scored walks with a valid attack that worked; a walk without an attack has not."""
+    walks: int
+    unscored: int
+    """Walks that the critic could not judge; in no share."""
+    invalid: int
+    """Walks that made the learner err by an attack that gave up its goal or can't be read."""
+    self_bleu: Rate | None
+    """BLEU-4 of each draft against the others; of a sample. None: fewer than two."""
+    similarity: float | None
+    """Mean cosine of two drafts; of a sample. None: fewer than two."""
+
+    @property
+    def success(self) -> float | None:
+        """Mean over the goals; None: nothing was scored."""
+        return sum(self.goals.values()) / len(self.goals) if self.goals else None
+
+
+def measure_attacker(
+    attacker: str, walks: Iterable[Walk], probes: Iterable[Probe], options: AttackerTraining, vectorise: Vectorise
+) -> AttackerFigures:
+    """The figures of one side; equal probes in any order give equal figures."""
+    found: defaultdict[str, list[Probe]] = defaultdict(list)
+    for probe in probes:
+        found[walk_of(probe.id)].append(probe)
+    drafted = sorted((p.exchange for walk in found.values() for p in walk if p.exchange), key=lambda e: e.id)
+    scored = {one.id: one for one in score_drafts(drafted, vectorise)}
+    outcomes: defaultdict[str, list[bool]] = defaultdict(list)
+    total = unscored = invalid = 0
+    for walk in walks:
+        total += 1
+        attacks = [scored[probe.id] for probe in found[walk.id] if probe.id in scored]
+        if not attacks and any(probe.exchange for probe in found[walk.id]):
+            unscored += 1
+            continue
+        worked = any(one.worked(options.min_validity) for one in attacks)
+        outcomes[walk.seed.id].append(worked)
+        invalid += not worked and any(one.success for one in attacks)
+    sample = Sample()
+    for exchange in drafted:
+        if exchange.attack.draft is not None and not exchange.attack.setup:
+            sample.add(exchange.id, exchange.attack.draft.text.strip())
+    texts = sample.texts()
+    return AttackerFigures(
+        attacker=attacker,
+        goals={seed: sum(had) / len(had) for seed, had in sorted(outcomes.items())},
+        walks=total,
+        unscored=unscored,
+        invalid=invalid,
+        self_bleu=self_bleu(texts[:BLEU_SAMPLE]),
+        similarity=similarity(vectorise(texts)) if texts else None,
+    )
+
+
+def decide_attacker(candidate: AttackerFigures, incumbent: AttackerFigures, options: AttackerTraining) -> Promotion:
+    """Whether the candidate attacks from the next round on, with every limit's figures in words."""
+    checks = (
+        _stronger(candidate, incumbent, options.min_gain),
+        _as_varied("self_bleu", "Self-BLEU", candidate, incumbent, options.max_self_bleu_rise),
+        _as_varied("similarity", "mean similarity", candidate, incumbent, options.max_similarity_rise),
+    )
+    broken = [check.reason for check in checks if not check.passed]
+    reason = f"kept {incumbent.attacker}: {'; '.join(broken)}" if broken else f"{checks[0].reason}, and no less varied"
+    return Promotion(
+        candidate=candidate.attacker,
+        incumbent=incumbent.attacker,
+        promoted=not broken,
+        reason=reason,
+        checks=checks,
+    )
+
+
+def paired_difference(differences: Sequence[float]) -> tuple[float, float, float]:
+    """(mean, low, high) of paired differences in -1 to 1, with a 95 % interval.
+
+    Agresti and Min 2005, Statistics in Medicine 24:729: half a pair is added to each of the four outcomes of a pair,
+    so that a handful of equal differences is no certainty. A goal's mean over its walks stands for a pair, hence the
+    quantile of Student's t for the number of goals. (0, -1, 1) for none, (d, -1, 1) for one.
+    """
+    n = len(differences)
+    if n < 2:
+        return (differences[0] if differences else 0.0), -1.0, 1.0
+    from scipy.stats import t  # here, for it takes most of a second and only a gate needs it
+
+    mean, centre = sum(differences) / n, sum(differences) / (n + 2)
+    variance = ((sum(d * d for d in differences) + 1) / (n + 2) - centre**2) / (n + 2)
+    reach = float(t.ppf(0.975, n - 1)) * math.sqrt(max(0.0, variance))
+    return mean, max(-1.0, centre - reach), min(1.0, centre + reach)
+
+
+def _stronger(candidate: AttackerFigures, incumbent: AttackerFigures, min_gain: float | None) -> Check:
+    shared = sorted(candidate.goals.keys() & incumbent.goals.keys())
+    if not shared:
+        return Check(name="stronger", passed=False, reason="no held-out goal was scored for both")
+    gain, low, high = paired_difference([candidate.goals[goal] - incumbent.goals[goal] for goal in shared])
+    passed = low > EPSILON if min_gain is None else gain > EPSILON and gain >= min_gain - EPSILON
+    old, new = [sum(side.goals[goal] for goal in shared) / len(shared) for side in (incumbent, candidate)]
+    verb = "rose" if gain > EPSILON else "fell" if gain < -EPSILON else "stayed"
+    moved = f"success of valid attacks {verb} from {old:.1%} to {new:.1%} of {len(shared)} held-out goals"
+    interval = f"{100 * gain:+.1f} points, 95 % {100 * low:+.1f} to {100 * high:+.1f}"
+    short = "" if passed else ", not surely a rise" if min_gain is None else f", less than {min_gain:.1%}"
+    return Check(name="stronger", passed=passed, reason=f"{moved} ({interval}){short}")
+
+
+def _as_varied(
+    name: Literal["self_bleu", "similarity"],
+    noun: str,
+    candidate: AttackerFigures,
+    incumbent: AttackerFigures,
+    limit: float,
+) -> Check:
+    new, old = getattr(candidate, name), getattr(incumbent, name)
+    if new is None:
+        return Check(name=name, passed=False, reason=f"{noun}: the candidate wrote fewer than two attacks")
+    if old is None:  # an incumbent that writes nothing is as varied as can be
+        return Check(name=name, passed=True, reason=f"{noun} {new:.2f}, the incumbent wrote fewer than two attacks")
+    passed = new - old <= limit + EPSILON
+    short = "" if passed else f", more than {limit:.2f} up"
+    return Check(name=name, passed=passed, reason=f"{noun} {old:.2f} to {new:.2f}{short}")

@@ -1,0 +1,198 @@
+"""`superalign bench attacker`: what training the attacker's model is worth on goals that it was not trained on.
+
+Each repeat draws attacks on the training goals, trains an adapter on those that worked against a frozen learner, and
+has both attackers, trained and not, attack the held-out goals; by the code that a run uses.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from superalign import build
+from superalign.attacker.learning import held_out
+from superalign.attacker_gate import AttackerFigures, paired_difference
+from superalign.orchestrator import Loop
+from superalign.protocols import PoolStats
+from superalign.recipe import Recipe
+from superalign.records import Checkpoint, Demonstration, PreferencePair, Record, Walk
+from superalign.store.journal import Stored
+from superalign.store.run_folder import RunFolder
+
+
+class AttackerSide(Record):
+    """One attacker on the held-out goals."""
+
+    success: float | None
+    """Mean over the goals of the share of attacks that worked and were valid; None: nothing was scored."""
+    invalid: float
+    """Share of walks that made the learner err by giving up the goal, or by gibberish."""
+    self_bleu: float | None
+    similarity: float | None
+    """Mean cosine of two attacks."""
+
+
+class AttackerRepeat(Record):
+    """One repeat."""
+
+    seed: int
+    demonstrations: int
+    pairs: int
+    before: AttackerSide | None
+    """None: nothing was trained, so nothing was measured; `decision` says why."""
+    after: AttackerSide | None
+    promoted: bool
+    decision: str
+    seconds: float
+
+
+class AttackerBench(Record):
+    """All repeats."""
+
+    model: str
+    learner: str
+    training_goals: int
+    held_out_goals: int
+    drafts: int
+    """Attacks drawn on each training goal."""
+    repeats: tuple[AttackerRepeat, ...]
+    gain: float
+    """After less before, the mean over held-out goals, each over all repeats."""
+    gain_low: float
+    """95 % interval over goals; training goals and their draws are taken as given."""
+    gain_high: float
+
+
+class Teller:
+    """Says each phase on stderr."""
+
+    def __init__(self, bench: str) -> None:
+        self.bench = bench
+
+    def phase(self, round: int, name: str, total: int | None, done: int = 0) -> None:
+        self.notice(name if total is None else f"{name}, {total}")
+
+    def watch(self, stats: Callable[[], PoolStats]) -> None: ...
+
+    def training(self, event: dict[str, Any]) -> None: ...
+
+    def advance(self, units: int = 1) -> None: ...
+
+    def phase_done(self, seconds: float, tokens: int) -> None: ...
+
+    def round_done(self, round: int) -> None: ...
+
+    def notice(self, text: str) -> None:
+        print(f"{self.bench}: {text}", file=sys.stderr, flush=True)
+
+
+async def run(
+    model: str = "smollm2-135m",
+    learner: str | None = None,
+    files: Sequence[str] = ("seeds/harmful.yaml", "seeds/harmful_more.yaml"),
+    strategies: Sequence[str] = ("rephrase", "extend"),
+    goals: int = 120,
+    drafts: int = 6,
+    probes: int = 4,
+    holdout: float = 0.3,
+    likeness: str = "embedding",
+    training: Mapping[str, Any] | None = None,
+    critic: Mapping[str, Any] | None = None,
+    pool: Mapping[str, Any] | None = None,
+    seeds: int = 3,
+    first_seed: int = 0,
+    out: str | Path | None = None,
+) -> AttackerBench:
+    """Measure; keeps each repeat's run folder under `out` when given.
+
+    learner: folder of the frozen learner's adapter, None: the base model; goals: harmful goals in all; probes: attacks
+    on each held-out goal; seeds: repeats; training, critic, pool: as `attacker_training`, `critic`, `pool` of a recipe.
+    """
+    recipe = Recipe.model_validate(
+        {"name": "bench", "rounds": 1, "model": model,
+         "attacker": {"seeds": list(files), "mix": dict.fromkeys(strategies, 1.0),
+                      "training": {"holdout": holdout, "probes": probes, "likeness": likeness, "min_examples": 1}},
+         "attacker_training": {"method": "sft_then_dpo", **(training or {})},
+         "critic": critic or {"type": "probe"}, "judge": {"type": "rules", "trust_intent": False},
+         "pool": pool or {"type": "auto"},
+         "evaluation": {"suites": ["harmful", "ordinary"], "limit": 1}}
+    )  # fmt: skip
+    name = Path(learner).name if learner else "base"
+    adapter = str(Path(learner).resolve()) if learner else None
+    frozen = Checkpoint(id=name, base=model, adapter=adapter)
+    repeats: list[AttackerRepeat] = []
+    differences: defaultdict[str, list[float]] = defaultdict(list)
+    sizes = (0, 0)
+    with tempfile.TemporaryDirectory(prefix="superalign-bench-") as temporary:
+        for seed in range(first_seed, first_seed + seeds):
+            path = Path(out or temporary) / f"seed-{seed}"
+            drawn = recipe.model_copy(update={"seed": seed})
+            with RunFolder.create(path, "name: bench\n", drawn.model_dump(mode="json")) as folder:
+                repeat, before, after, sizes = await _repeat(drawn, folder, frozen, goals, drafts)
+            repeats.append(repeat)
+            if before is not None and after is not None:
+                for goal in before.goals.keys() & after.goals.keys():
+                    differences[goal].append(after.goals[goal] - before.goals[goal])
+    gain, low, high = paired_difference([sum(had) / len(had) for had in differences.values()])
+    return AttackerBench(
+        model=model,
+        learner=name,
+        training_goals=sizes[0],
+        held_out_goals=sizes[1],
+        drafts=drafts,
+        repeats=tuple(repeats),
+        gain=gain,
+        gain_low=low,
+        gain_high=high,
+    )
+
+
+async def _repeat(
+    recipe: Recipe, folder: RunFolder, frozen: Checkpoint, goals: int, drafts: int
+) -> tuple[AttackerRepeat, AttackerFigures | None, AttackerFigures | None, tuple[int, int]]:
+    """The repeat, the figures of incumbent and candidate, and how many goals were trained on and held out."""
+    started, room, observer = time.monotonic(), folder.round(1), Teller("attacker")
+    async with build.staged(recipe, Path.cwd(), folder, observer) as plan:
+        assert plan.attacker is not None
+        chosen = plan.attacker.goals[:goals]  # the same for every seed, so that repeats differ in their draws only
+        trained_on = [seed for seed in chosen if not held_out(seed.id, plan.attacker.options.holdout)]
+        walks = [Walk(round=1, seed=seed, index=index) for index in range(drafts) for seed in trained_on]
+        loop = Loop(
+            replace(plan, walks=lambda _: walks, attacker=replace(plan.attacker, goals=chosen)), folder, observer
+        )
+        assert loop.attacker is not None
+        try:
+            await loop.attack(room, frozen)
+            decision = await loop.attacker.learn(room, lambda: plan.pool.serve(frozen))
+        finally:
+            loop.events.close()
+        figures = await loop.attacker.figures(room) if room.attacker_probe.exists() else {}
+    before, after = figures.get("incumbent"), figures.get("candidate")
+    repeat = AttackerRepeat(
+        seed=recipe.seed,
+        demonstrations=len(Stored(room.attacker_demonstrations, Demonstration)),
+        pairs=len(Stored(room.attacker_pairs, PreferencePair)),
+        before=_side(before),
+        after=_side(after),
+        promoted=decision.promoted,
+        decision=decision.reason,
+        seconds=time.monotonic() - started,
+    )
+    return repeat, before, after, (len(trained_on), len(chosen) - len(trained_on))
+
+
+def _side(figures: AttackerFigures | None) -> AttackerSide | None:
+    if figures is None:
+        return None
+    return AttackerSide(
+        success=figures.success,
+        invalid=figures.invalid / max(1, figures.walks),
+        self_bleu=figures.self_bleu,
+        similarity=figures.similarity,
+    )

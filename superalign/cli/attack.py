@@ -1,0 +1,58 @@
+"""`attack`: the attack side of a recipe alone, against any model; nothing is trained and nothing measured beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from superalign.attack_report.figures import AttackReport
+from superalign.cli.ending import run_until_stopped
+from superalign.cli.progress import watcher
+from superalign.cli.run import opened
+from superalign.cli.show import print_run
+from superalign.cli.wording import command
+from superalign.errors import ModelError
+from superalign.recipe import load_recipe
+from superalign.store.files import sha256_adapter
+
+
+def attack(
+    recipe_path: Path,
+    out: Path | None,
+    model: str | None,
+    adapter: Path | None,
+    overrides: Sequence[str],
+    as_json: bool,
+) -> None:
+    """Play round 1's walks against a model, into a folder like a run's; what is finished is not played again."""
+    named = [f"model={json.dumps(model)}"] if model else []  # JSON is YAML, whatever a path holds
+    recipe, text = load_recipe(recipe_path, [*overrides, *named])
+    if adapter is not None and not (adapter / "adapter_config.json").is_file():
+        raise ModelError(f"{adapter} is no LoRA adapter", "name the folder that holds adapter_config.json")
+    from superalign import build
+
+    beside, path = recipe_path.resolve().parent, out or Path("runs") / f"{recipe.name}-attack"
+    resolved, inputs = build.resolve(recipe, beside)
+    aim = {
+        "model": recipe.model,
+        "adapter": adapter.resolve().name if adapter else None,
+        "sha256": sha256_adapter(adapter) if adapter else None,
+    }
+    words: list[str | Path] = [recipe_path, "--out", path]
+    words += ["--model", model] if model else []
+    words += ["--adapter", adapter] if adapter else []
+    words += [word for override in overrides for word in ("--set", override)]
+    with opened(path, text, resolved | {"attacked": aim}, inputs) as folder:
+        if not folder.round(1).attack_json.exists():
+            observer = watcher(zero="")
+
+            async def main() -> AttackReport:
+                observer.phase(1, "start", None)  # the engine takes its time
+                return await build.attack(recipe, beside, folder, adapter, observer)
+
+            try:
+                run_until_stopped(main(), resume=command("attack", *words), said=observer.notice)
+            finally:
+                observer.close()
+        print_run(folder, as_json)

@@ -1,0 +1,59 @@
+"""A few attacks, played against a model outside of a run."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from superalign.attacker.strategy import Strategy
+from superalign.attacker.writing import PoolWriter
+from superalign.build import Critics, Engines
+from superalign.inputs import Inputs
+from superalign.learner import PoolLearner, load_revise_prompt
+from superalign.models import resolve as resolve_model
+from superalign.protocols import Observer
+from superalign.recipe import Recipe, RoleModel
+from superalign.records import Walk
+from superalign.rehearsal import Played, attacker_of, played
+from superalign.walk import Cast
+
+
+async def attempt(
+    walks: Sequence[Walk],
+    strategies: Mapping[str, Strategy],
+    *,
+    model: str,
+    adapter: Path | None,
+    judge: str,
+    pool: str,
+    observer: Observer,
+) -> list[Played]:
+    """Play walks against a model, with its base as the attacker's; the engine is gone when it returns."""
+    recipe = Recipe.model_validate(
+        {"name": "trial", "model": model, "pool": {"type": pool}, "critic": {"type": judge}, "judge": {"type": judge},
+         "evaluation": {}, "allow_same_judge": True, "learner": {"num_answers": 1, "temperature": 0}}
+    )  # fmt: skip
+    here, base = Path.cwd(), str(resolve_model(model))
+    inputs = Inputs.load(recipe, here)
+    async with AsyncExitStack() as stack:
+        logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="superalign-")))
+        engines = Engines(recipe.pool, logs, stack)
+        engine, name = await engines.role(RoleModel(adapter=str(adapter) if adapter else None), base)
+        observer.watch(engine.stats)
+        critic = await Critics(recipe, inputs, here, engines, base).build(recipe.critic, RoleModel())
+        learner = PoolLearner(
+            engine, name, recipe.learner, load_revise_prompt(recipe.learner, here), run_seed=recipe.seed
+        )
+        writer = PoolWriter(engine, "base", run_seed=recipe.seed, tries=recipe.attacker.tries)
+        cast = Cast(attacker_of(strategies, writer), learner, critic, num_answers=1, revise_below=0.0)
+        observer.phase(0, "attack", len(walks))
+
+        async def one(walk: Walk) -> Played:
+            found = await played(cast, walk)
+            observer.advance()
+            return found
+
+        return await asyncio.gather(*(one(walk) for walk in walks))
