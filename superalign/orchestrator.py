@@ -24,6 +24,7 @@ from superalign.pairing import PairingOptions, compile_round, needs_anchor, own_
 from superalign.promotion import GateOptions, decide
 from superalign.protocols import Evaluator, InferencePool, Observer, Trainer
 from superalign.records import Anchor, Checkpoint, Demonstration, Dropped, Exchange, PreferencePair, Walk
+from superalign.review_loop import ReviewLoop, ReviewPlan
 from superalign.store.events import Events
 from superalign.store.files import write_json
 from superalign.store.journal import Journal, Stored, read_records, rewrite_sorted, write_records
@@ -55,6 +56,8 @@ class Plan:
     """What the attacks of a round came to."""
     attacker: AttackerPlan | None = None
     """How the attacker is trained; None: it is not."""
+    review: ReviewPlan | None = None
+    """How people take part; None: they don't."""
     max_walks: int = 256
     """How many walks are under way at once; bounds memory, not throughput."""
 
@@ -71,6 +74,8 @@ class Loop:
         self._served: tuple[str, str] | None = None
         trained = plan.attacker
         self.attacker = AttackerLoop(trained, folder, plan.pool, observer, self._phase) if trained else None
+        asked = plan.review
+        self.review = ReviewLoop(asked, folder, observer, self._phase) if asked else None
 
     async def run(self) -> Checkpoint:
         """Play every round that is not sealed yet; returns the promoted checkpoint."""
@@ -92,10 +97,15 @@ class Loop:
     async def _play_round(self, number: int) -> None:
         self._round = number
         room, incumbent = self.folder.round(number), self.folder.incumbent(number)
+        if self.review is not None:
+            await self.review.teach(room)
         if not room.pairs.exists():
             await self.attack(room, incumbent)
+            if self.review is not None:
+                await self.review.ask(room)
             if incumbent.adapter is not None:
                 await self._anchor(room)
+            rewrite_sorted(room.exchanges)  # what follows must not depend on who finished first
             write_json(room.attack_json, self.plan.report(room))
             self._compile(room)
         if self.attacker is not None:
@@ -135,7 +145,7 @@ class Loop:
         """
 
         def needing() -> Iterator[Exchange]:
-            return (e for e in read_records(room.exchanges, Exchange) if needs_anchor(e, self.plan.pairing))
+            return (e for e in self._exchanges(room) if needs_anchor(e, self.plan.pairing))
 
         total = sum(1 for _ in needing())
         with Journal(room.anchors, Anchor) as anchors, Journal(room.dropped, Dropped) as dropped:
@@ -163,13 +173,12 @@ class Loop:
 
         `pairs.jsonl` is written last and means that both files are whole.
         """
-        rewrite_sorted(room.exchanges)  # the examples must not depend on who finished first
         anchors = {anchor.id: anchor.answer for anchor in read_records(room.anchors, Anchor)}
 
-        share = own_share(read_records(room.exchanges, Exchange), self.plan.pairing, anchors)
+        share = own_share(self._exchanges(room), self.plan.pairing, anchors)
 
         def compiled(kind: type[T]) -> Iterator[T]:
-            examples = compile_round(read_records(room.exchanges, Exchange), self.plan.pairing, anchors, share)
+            examples = compile_round(self._exchanges(room), self.plan.pairing, anchors, share)
             return (example for example in examples if isinstance(example, kind))
 
         with self._phase("pair", None):
@@ -179,6 +188,10 @@ class Loop:
             experts = repeat_experts(self.plan.experts, self.plan.pairing)
             write_records(room.demonstrations, chain(experts, compiled(Demonstration)))
             write_records(room.pairs, compiled(PreferencePair))
+
+    def _exchanges(self, room: RoundFolder) -> Iterator[Exchange]:
+        """What is learned from: the critic's verdicts, or people's where there are."""
+        return read_records(room.exchanges, Exchange) if self.review is None else self.review.exchanges(room)
 
     async def _train(self, room: RoundFolder, incumbent: Checkpoint) -> Checkpoint:
         if room.checkpoint_json.exists():
