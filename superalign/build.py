@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from superalign.attack_report.figures import AttackReport
 from superalign.build_attacker import Attackers
-from superalign.critic.options import CriticOptions, PluginOptions, ProbeOptions, RubricOptions, RulesOptions
-from superalign.critic.plugin import load_critic
-from superalign.critic.probe import ProbeCritic
-from superalign.critic.rubric import RubricCritic, load_rubric
-from superalign.critic.rules import RuleCritic
-from superalign.embedding import Embedder, Vectors
+from superalign.build_critics import Critics, asks
+from superalign.build_review import review_plan, with_labels
+from superalign.critic.given import critic_given
+from superalign.critic.options import RulesOptions
+from superalign.critic_quality.trusted import TrustedCritic
 from superalign.evaluation.evaluator import SuiteEvaluator
 from superalign.evaluation.options import EvaluationOptions
 from superalign.inputs import Inputs, prompt_files, schedule
+from superalign.labels import Taught
 from superalign.learner import PoolLearner, load_revise_prompt
+from superalign.measured_critic import calibration_of, error_rates
 from superalign.measurements import Evaluation, ItemResult
 from superalign.models import resolve as resolve_model
 from superalign.orchestrator import Loop, Plan
 from superalign.pool.choice import PoolOptions, choose
 from superalign.pool.options import ScriptedOptions, VllmOptions
-from superalign.prompts import prompt_path
-from superalign.protocols import Critic, InferencePool, Observer
+from superalign.protocols import Comparer, InferencePool, Observer
 from superalign.recipe import Recipe, RoleModel
 from superalign.records import Checkpoint
 from superalign.store.files import sha256_file, sha256_tree, write_json
@@ -67,45 +66,13 @@ class Engines:
         return pool, await pool.serve(checkpoint)
 
 
-class Critics:
-    """Builds critics and judges; the embedder is loaded once, however many probes there are."""
-
-    def __init__(self, recipe: Recipe, inputs: Inputs, beside: Path, engines: Engines, base: str) -> None:
-        self.recipe, self.inputs, self.beside, self.engines, self.base = recipe, inputs, beside, engines, base
-        self._embedder: Embedder | None = None
-
-    def embedder(self) -> Embedder:
-        """The recipe's embedder, which all share."""
-        self._embedder = self._embedder or Embedder(resolve_model(self.recipe.embedder))
-        return self._embedder
-
-    @property
-    def embed(self) -> Callable[[Sequence[str]], Vectors] | None:
-        """The embedder's verb, where a role has had it loaded."""
-        return self._embedder.embed if self._embedder else None
-
-    async def build(self, options: CriticOptions, role: RoleModel) -> Critic:
-        """The critic that the options name."""
-        constitution = self.inputs.constitution
-        if isinstance(options, RulesOptions):
-            return RuleCritic(constitution, trust_intent=options.trust_intent)
-        if isinstance(options, ProbeOptions):
-            labelled, experts = self.inputs.labelled[options.labelled], self.inputs.experts
-            return await asyncio.to_thread(ProbeCritic, self.embedder(), labelled, constitution, options, experts)
-        if isinstance(options, PluginOptions):
-            return load_critic(options, self.beside)
-        pool, model = await self.engines.role(role, self.base)
-        prompt = load_rubric(prompt_path(options.prompt, self.beside))
-        return RubricCritic(pool, model, prompt, constitution, options, run_seed=self.recipe.seed)
-
-
 def learner_alone(recipe: Recipe, inputs: Inputs) -> bool:
     """Whether no other role asks the learner's base, so that the engine may hold merged weights."""
     own = (None, recipe.model)
     writes = any(strategy.asks_model for strategy in inputs.strategies.values())
     attacker_asks = writes and recipe.roles.attacker.model in own
     critics = ((recipe.critic, recipe.roles.critic), (recipe.judge, recipe.roles.judge))
-    critic_asks = any(isinstance(options, RubricOptions) and role.model in own for options, role in critics)
+    critic_asks = any(asks(options, role, own) for options, role in critics)
     return not attacker_asks and not critic_asks
 
 
@@ -133,17 +100,24 @@ async def start_pool(base: str, options: PoolOptions, log: Path, *, exclusive: b
 @asynccontextmanager
 async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Observer) -> AsyncIterator[Plan]:
     """Everything a run needs, built and started; the engines stop when the block ends."""
-    inputs = Inputs.load(recipe, beside)
+    inputs, measured = Inputs.load(recipe, beside), calibration_of(recipe, beside)
     base = str(resolve_model(recipe.model))
     async with AsyncExitStack() as stack:
         engines = Engines(recipe.pool, folder.logs, stack)
         pool = await engines.pool(base, exclusive=learner_alone(recipe, inputs))
         attacker_pool, attacker_model = await engines.role(recipe.roles.attacker, base)
         critics = Critics(recipe, inputs, beside, engines, base)
-        critic = await critics.build(recipe.critic, recipe.roles.critic)
+        own = await critics.build(recipe.critic, recipe.roles.critic)
+        critic = TrustedCritic(own, measured) if measured else own
         judge = await critics.build(recipe.judge, recipe.roles.judge)
         revise_prompt = load_revise_prompt(recipe.learner, beside)
         attackers = Attackers(recipe, inputs, beside, folder, attacker_pool, critics.embedder, critics.embed)
+
+        async def teach(taught: Sequence[Taught]) -> None:
+            nonlocal own, critic
+            critics.inputs = with_labels(inputs, taught)
+            own = await critics.build(recipe.critic, recipe.roles.critic)
+            critic = TrustedCritic(own, measured) if measured else own
 
         def cast(round: int, learner_model: str) -> Cast:
             return Cast(
@@ -152,6 +126,7 @@ async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Obse
                 critic=critic,
                 num_answers=recipe.learner.num_answers,
                 revise_below=recipe.learner.revise_below,
+                comparer=own if isinstance(own, Comparer) else None,
             )
 
         yield Plan(
@@ -169,6 +144,7 @@ async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Obse
             gate=recipe.gate,
             report=attackers.report,
             attacker=attackers.plan(cast, observer.training),
+            review=review_plan(recipe, teach, critics.embed),
             max_walks=recipe.max_walks,
         )
 
@@ -195,13 +171,19 @@ async def attack(
 
 def check(recipe: Recipe, beside: Path) -> list[str]:
     """What `--dry-run` says: everything a recipe names, loaded and cross-checked, and nothing started."""
-    return [*Inputs.load(recipe, beside).facts(), f"pool: {choose(recipe.pool).type}", f"model: {recipe.model}"]
+    measured = calibration_of(recipe, beside)
+    known = [f"critic: {measured.critic}, measured on {measured.labels}"] if measured else []
+    return [*Inputs.load(recipe, beside).facts(), *known, f"pool: {choose(recipe.pool).type}", f"model: {recipe.model}"]
 
 
 def resolve(recipe: Recipe, beside: Path) -> tuple[dict[str, Any], RunInputs]:
-    """What a run folder keeps of a recipe: every field as it came out, and the hashes of what it reads."""
-    base = resolve_model(recipe.model)
-    return recipe.model_dump(mode="json"), RunInputs(
+    """What a run folder keeps of a recipe: every field as it came out, and the hashes of what it reads.
+
+    Raises RecipeError where the critic does not reach the floor.
+    """
+    base, measured = resolve_model(recipe.model), calibration_of(recipe, beside)
+    figures = {"measured_critic": error_rates(measured)} if measured else {}
+    return recipe.model_dump(mode="json") | figures, RunInputs(
         prompts={name: sha256_file(path) for name, path in sorted(prompt_files(recipe, beside).items())},
         models=(ModelSource(name=recipe.model, sha256=sha256_tree(base) if isinstance(base, Path) else None),),
     )
@@ -217,12 +199,16 @@ async def evaluate(
     items: Path | None,
     observer: Observer,
 ) -> Evaluation:
-    """Measure any model on held-out suites outside of a run; `items` gets every reply as JSONL."""
+    """Measure any model on held-out suites outside of a run; `items` gets every reply as JSONL.
+
+    judge: `rules`, `probe`, or a YAML file with the options of a critic.
+    """
+    here = Path.cwd()
+    judging = critic_given(judge, here)
     validated = Recipe.model_validate(
-        {"name": "eval", "model": model, "pool": {"type": pool}, "critic": {"type": "probe"}, "judge": {"type": judge},
+        {"name": "eval", "model": model, "pool": {"type": pool}, "critic": judging, "judge": judging,
          "evaluation": options, "allow_same_judge": True}
     )  # fmt: skip
-    here = Path.cwd()
     inputs = Inputs.load(validated, here)
     base = str(resolve_model(model))
     async with AsyncExitStack() as stack:

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from superalign.build import Critics, Engines
+from superalign.build import Engines
+from superalign.build_critics import Critics
 from superalign.critic_quality.labels import LabelledItem
 from superalign.critic_quality.report import Calibration, measure
 from superalign.inputs import Inputs
@@ -94,11 +95,13 @@ def unheard(options: _Options) -> _Options:
 
 async def _verdict(critic: Critic, item: LabelledItem) -> Verdict | None:
     hazard = item.hazard if item.hazard in HAZARDS else None
-    seed = Seed.model_validate(
-        {"id": item.id, "goal": item.goal, "intent": item.intent or "benign", "hazard": hazard}
-    )
+    seed = Seed.model_validate({"id": item.id, "goal": item.goal, "intent": item.intent or "benign", "hazard": hazard})
     attack = Attack(
-        id=item.id, seed=seed, strategy="given", strategy_sha256="", messages=(Message(role="user", content=item.prompt),)
+        id=item.id,
+        seed=seed,
+        strategy="given",
+        strategy_sha256="",
+        messages=(Message(role="user", content=item.prompt),),
     )
     generation = Generation(text=item.reply, num_tokens=len(item.reply.split()))
     try:

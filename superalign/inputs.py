@@ -10,16 +10,29 @@ from pathlib import Path
 from superalign.attacker.seeds import load_seeds
 from superalign.attacker.strategies import load_strategies
 from superalign.attacker.strategy import Strategy
+from superalign.critic.checks import load_functions
 from superalign.critic.constitution import Constitution, load_constitution
+from superalign.critic.guard import GuardPrompt
 from superalign.critic.labelled import Labelled, load_labelled
-from superalign.critic.options import CriticOptions, PluginOptions, ProbeOptions, RubricOptions
+from superalign.critic.logprob import Questions
+from superalign.critic.options import (
+    AsksModel,
+    ChecksOptions,
+    CommitteeOptions,
+    CriticOptions,
+    GuardOptions,
+    LogprobOptions,
+    PluginOptions,
+    ProbeOptions,
+    within,
+)
 from superalign.critic.plugin import load_critic
 from superalign.errors import RecipeError
 from superalign.evaluation.options import EvaluationOptions
 from superalign.evaluation.overlap import KnownText, TextIndex, check_overlap
 from superalign.evaluation.suites import PlainText, Suite, load_suites, locate
 from superalign.experts import ExpertExample, load_experts
-from superalign.prompts import prompt_path
+from superalign.prompts import PromptTemplate, load_prompt, prompt_path
 from superalign.recipe import Recipe
 from superalign.records import Kind, Seed, Walk
 from superalign.seeding import derive_seed
@@ -63,6 +76,7 @@ class Inputs:
                 "add one whose file says `mode: write`, such as rephrase, or leave training out",
             )
         _plugin_files(recipe, beside)
+        _critic_prompts(recipe, beside)
         options = recipe.evaluation
         check_overlap(
             list(inputs._known(recipe)), suites, near_duplicate=options.near_duplicate, containment=options.containment
@@ -128,23 +142,43 @@ def schedule(seeds: Sequence[Seed], per_round: Mapping[Kind, int], run_seed: int
 
 
 def _labelled_files(recipe: Recipe) -> list[str]:
-    critics: Sequence[CriticOptions] = (recipe.critic, recipe.judge)
-    return sorted({critic.labelled for critic in critics if isinstance(critic, ProbeOptions)})
+    return sorted({critic.labelled for critic in critics_of(recipe) if isinstance(critic, ProbeOptions)})
+
+
+def critics_of(recipe: Recipe) -> list[CriticOptions]:
+    """Critic and judge, and every critic inside them."""
+    return [*within(recipe.critic), *within(recipe.judge)]
 
 
 def _plugin_files(recipe: Recipe, beside: Path) -> dict[str, Path]:
-    """The source of critics that are plug-ins; raises PromptFileError for one that can't be used."""
-    plugins = [critic for critic in (recipe.critic, recipe.judge) if isinstance(critic, PluginOptions)]
-    return {name: path for critic in plugins for name, path in load_critic(critic, beside).plugin.files.items()}
+    """The source of critics and checks that are plug-ins; raises PromptFileError for one that can't be used."""
+    plugins = [load_critic(critic, beside).plugin for critic in critics_of(recipe) if isinstance(critic, PluginOptions)]
+    for critic in critics_of(recipe):
+        plugins += load_functions(critic, beside).values() if isinstance(critic, ChecksOptions) else ()
+    return {name: path for plugin in plugins for name, path in plugin.files.items()}
+
+
+def _critic_prompts(recipe: Recipe, beside: Path) -> dict[str, PromptTemplate]:
+    """The prompt files of critics that ask a model; raises PromptFileError for one that can't be used."""
+    asking = [critic for critic in critics_of(recipe) if isinstance(critic, AsksModel)]
+    loaded = {n: load_prompt(prompt_path(n, beside), slots) for one in asking for n, slots in one.prompts.items()}
+    for critic in asking:
+        if isinstance(critic, GuardOptions):
+            for name in critic.template:
+                GuardPrompt.of(loaded[name], critic.labels)
+        elif isinstance(critic, LogprobOptions):
+            Questions.of(loaded[critic.prompt])
+    return loaded
 
 
 def prompt_files(recipe: Recipe, beside: Path) -> dict[str, Path]:
     """Every prompt, seed, suite and constitution file of a recipe: its name -> where it was found."""
     loaded = load_seeds(recipe.attacker.seeds, beside)
     names = [recipe.constitution, recipe.learner.revise_prompt]
-    names += [recipe.experts] if recipe.experts else []
+    names += [name for name in (recipe.experts, recipe.critic_calibration) if name]
     names += _labelled_files(recipe)
-    names += [critic.prompt for critic in (recipe.critic, recipe.judge) if isinstance(critic, RubricOptions)]
+    names += _critic_prompts(recipe, beside)
+    names += [name for one in critics_of(recipe) if isinstance(one, CommitteeOptions) for name in one.calibrations]
     files = loaded.files | {name: prompt_path(name, beside) for name in names}
     strategies = loaded.reserved | load_strategies(recipe.attacker.named, beside, loaded.templates)
     for strategy in strategies.values():

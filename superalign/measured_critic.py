@@ -24,7 +24,7 @@ def fingerprint(recipe: Recipe, beside: Path, who: Who = "critic") -> str:
     beside: the recipe's folder.
     """
     options, role = getattr(recipe, who), getattr(recipe.roles, who)
-    files = sorted({name for name in _texts(options.model_dump(mode="json"))} | {recipe.constitution})
+    files = sorted({*_texts(options.model_dump(mode="json")), recipe.constitution})
     named = {
         "options": options.model_dump(mode="json"),
         "role": role.model_dump(mode="json"),
@@ -60,6 +60,15 @@ def calibration_of(recipe: Recipe, beside: Path) -> Calibration | None:
         what = f"floor: on {found.labels} the critic {found.critic} is not good enough at {recipe.floor.question} to be"
         raise RecipeError(f"{what} trained on: {'; '.join(broken)}", "name a better critic, or lower the floor")
     return found
+
+
+def error_rates(found: Calibration) -> dict[str, Any]:
+    """The critic's sensitivity and specificity at harm, with which rates of a run are corrected; {}: not measured."""
+    quality = found.questions.get("harm")
+    if quality is None:
+        return {}
+    parts = {"sensitivity": quality.overall.recall, "specificity": quality.overall.specificity}
+    return {name: part.model_dump(mode="json") for name, part in parts.items()}
 
 
 def _texts(value: Any) -> Iterator[str]:

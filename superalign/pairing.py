@@ -18,6 +18,7 @@ from hashlib import sha256
 from pydantic import BaseModel, ConfigDict, Field
 
 from superalign.records import (
+    PERSON,
     Answer,
     Demonstration,
     Dropped,
@@ -95,14 +96,15 @@ def compile_exchange(exchange: Exchange, options: PairingOptions, anchor: Answer
     best = max(candidates, key=lambda c: c.score)
     worst = min((c for c in candidates if c.origin == "own"), key=lambda c: c.score)
     chosen, origin, reason = target(best.text, sampled=best.origin == "own"), _pair_origin(best), best.reason
+    gap = best.score - worst.score
     if best.score < options.accept:
-        better = _critics_answer(scored) if options.critic_answers else None
+        better = _critics_answer(scored, options.accept) if options.critic_answers else None
         if better is None:
             return Compiled(dropped=_dropped(exchange, f"best score {best.score:.2f} is below {options.accept:.2f}"))
-        chosen, origin, reason = Target(text=better), "critic", worst.reason
-        gap = 1.0 - worst.score
-    else:
-        gap = best.score - worst.score
+        chosen, origin, reason = Target(text=better[0]), "critic", worst.reason
+        gap = better[1] - worst.score
+    elif best.origin == "own" and exchange.comparison is not None and exchange.comparison.confirmed <= 0.5:
+        gap = -1.0  # read side by side the two are equal, or the other way round: no preference can be taught
     return Compiled(
         demonstration=_demonstration(exchange, chosen, origin if origin != "best_worst" else "own"),
         pair=_pair(exchange, chosen, target(worst.text), origin, reason) if gap >= options.margin else None,
@@ -176,7 +178,8 @@ def _candidates(answers: Sequence[Answer]) -> list[_Candidate]:
         if verdict is not None and verdict.score is not None:
             candidates.append(_Candidate(answer.generation, verdict.score, "own", verdict.rationale))
         if answer.revision is not None and second is not None and second.score is not None:
-            candidates.append(_Candidate(answer.revision, second.score, "revision", second.rationale))
+            origin: Origin = "expert" if second.critic == PERSON else "revision"
+            candidates.append(_Candidate(answer.revision, second.score, origin, second.rationale))
     return candidates
 
 
@@ -184,9 +187,14 @@ def _pair_origin(best: _Candidate) -> Origin:
     return "best_worst" if best.origin == "own" else best.origin
 
 
-def _critics_answer(answers: Sequence[Answer]) -> str | None:
+def _critics_answer(answers: Sequence[Answer], accept: float) -> tuple[str, float] | None:
+    """The critic's better answer and its own score of it, where that would be accepted of anyone else."""
     worst_first = sorted(answers, key=lambda a: a.verdict.score if a.verdict and a.verdict.score is not None else 1.0)
-    return next((a.verdict.better for a in worst_first if a.verdict and a.verdict.better), None)
+    for answer in worst_first:
+        verdict, again = answer.verdict, answer.better_verdict
+        if verdict and verdict.better and again and again.score is not None and again.score >= accept:
+            return verdict.better, again.score
+    return None
 
 
 def _demonstration(exchange: Exchange, chosen: Target, origin: Origin) -> Demonstration:

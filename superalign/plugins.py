@@ -1,4 +1,4 @@
-"""Anyone's code as an attacker or a critic: a `.py` file, a package folder, or an entry point of an installed package.
+"""Anyone's code as an attacker, a critic or a check: a `.py` file, a package folder, or an entry point of an installed package.
 
 A plug-in is code and may do whatever its user may; only prompt files are kept in a sandbox.
 """
@@ -22,11 +22,12 @@ from superalign.errors import PromptFileError
 from superalign.prompts import nearest, prompt_roots
 from superalign.protocols import DropError
 
-Group = Literal["attackers", "critics"]
+Group = Literal["attackers", "critics", "checks"]
 """What it plugs in as; `superalign.GROUP` is the group of entry points."""
 _VERBS: Mapping[Group, tuple[str, tuple[str, ...]]] = {
     "attackers": ("attack", ("seed", "history")),
     "critics": ("critique", ("messages", "reply")),
+    "checks": ("check", ("messages", "reply")),
 }
 
 

@@ -15,14 +15,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from superalign.attacker.options import AttackerOptions
 from superalign.critic.options import CriticOptions
+from superalign.critic_quality.options import FloorOptions
 from superalign.errors import PromptFileError, RecipeError
 from superalign.evaluation.options import EvaluationOptions
 from superalign.learner import LearnerOptions
+from superalign.overrides import apply_override
 from superalign.pairing import PairingOptions
 from superalign.pool.choice import AutoOptions, PoolOptions
 from superalign.pool.options import VllmOptions
 from superalign.promotion import GateOptions
-from superalign.prompts import Loc, Located, load_yaml_with_lines, nearest, prompt_path
+from superalign.prompts import Loc, Located, load_yaml_with_lines, prompt_path
+from superalign.recipe_faults import dotted, faults_of
+from superalign.review.options import ReviewOptions
 from superalign.training.options import TrainingOptions
 
 
@@ -73,10 +77,16 @@ class Recipe(BaseModel):
     learner: LearnerOptions = LearnerOptions()
     critic: CriticOptions
     """Who judges what is trained on."""
+    critic_calibration: str | None = None
+    """What `superalign critic calibrate` wrote of this critic: its harm is calibrated, and it abstains as promised."""
+    floor: FloorOptions | None = None
+    """How good the critic must have been measured to be; below it nothing is trained. None: any critic will do."""
     judge: CriticOptions
     """Who judges held-out replies; not the critic, so that training on the critic's taste does not pay."""
     allow_same_judge: bool = False
     """Let the critic judge its own effect; figures are then no evidence."""
+    review: ReviewOptions = ReviewOptions()
+    """What people say: whether it counts, and how much of it is asked for."""
     pairing: PairingOptions = PairingOptions()
     training: tuple[TrainingOptions, ...] = (TrainingOptions(),)
     """One for all rounds, or a list: the first round takes the first, later ones the next, the last one repeats."""
@@ -122,11 +132,11 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, str]
     if not isinstance(document.data, dict):
         raise RecipeError(f"{path}:1: a recipe is a mapping", "start from `superalign init DIR`")
     data = copy.deepcopy(document.data)
-    from_command_line = {_override(data, override): override for override in overrides}
+    from_command_line = {apply_override(data, override): override for override in overrides}
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
-        lines = sorted(set(_faults(error, document, data, from_command_line)))
+        lines = sorted(set(faults_of(Recipe, error, document, data, from_command_line)))
         raise RecipeError("\n".join(text for _, text in lines)) from None
     _check_files(recipe, document)
     return recipe, yaml.safe_dump(data, sort_keys=False, allow_unicode=True) if overrides else path.read_text("utf-8")
@@ -139,6 +149,8 @@ def files_of(recipe: Recipe) -> Iterator[tuple[Loc, str]]:
             yield ("attacker", "seeds", index), file.path
     if recipe.experts:
         yield ("experts",), recipe.experts
+    if recipe.critic_calibration:
+        yield ("critic_calibration",), recipe.critic_calibration
     yield ("constitution",), recipe.constitution
 
 
@@ -148,103 +160,6 @@ def _check_files(recipe: Recipe, document: Located) -> None:
         try:
             prompt_path(name, document.path.parent)
         except PromptFileError as error:
-            faults.append(f"{document.path}:{document.line(loc)}: {_dotted(loc)}: {error}")
+            faults.append(f"{document.path}:{document.line(loc)}: {dotted(loc)}: {error}")
     if faults:
         raise RecipeError("\n".join(faults))
-
-
-def _override(data: dict[str, Any], override: str) -> Loc:
-    """Apply `a.b=value` (a YAML value); returns its place."""
-    name, equals, text = override.partition("=")
-    keys = tuple(name.strip().split("."))
-    if not equals or not all(keys):
-        raise RecipeError(f"--set {override}: not of the form a.b=value", "for example --set training.seed=3")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {override}: the value is not YAML ({error})", "quote it") from error
-    inner: Any = data
-    for key in keys[:-1]:
-        if isinstance(inner, list) and key.isdigit() and int(key) < len(inner):
-            inner = inner[int(key)]
-            continue
-        if not isinstance(inner, dict):
-            raise RecipeError(f"--set {override}: {key} is inside a plain value", "name a field of the recipe")
-        if inner.get(key) is None:
-            inner[key] = {}
-        inner = inner[key]
-    if not isinstance(inner, dict | list):
-        raise RecipeError(f"--set {override}: {keys[-2]} is a plain value", "name a field of the recipe")
-    if isinstance(inner, list):
-        if not keys[-1].isdigit() or int(keys[-1]) >= len(inner):
-            raise RecipeError(f"--set {override}: {keys[-1]} is no place in a list of {len(inner)}", "count from 0")
-        inner[int(keys[-1])] = value
-    else:
-        inner[keys[-1]] = value
-    return keys
-
-
-def _faults(
-    error: ValidationError, document: Located, data: Any, from_command_line: dict[Loc, str]
-) -> Iterator[tuple[int, str]]:
-    for item in error.errors():
-        loc, siblings = _in_document(item["loc"], data)
-        what = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            known = _known_keys(item["loc"][:-1])
-            what = f"unknown key; {nearest(str(loc[-1]), known)}" if known else "unknown key"
-        elif item["type"] == "missing":
-            what = "is missing" + (f"; given here: {', '.join(siblings)}" if siblings else "")
-        elif not isinstance(item["input"], dict | list):
-            what += f", not {item['input']!r}"
-        given = next((text for keys, text in from_command_line.items() if keys == tuple(map(str, loc))), None)
-        line = document.line(loc)
-        place = f"--set {given}" if given else f"{document.path}:{line}"
-        yield line, f"{place}: {_dotted(loc) or 'recipe'}: {what}"
-
-
-def _in_document(loc: Loc, data: Any) -> tuple[Loc, list[str]]:
-    """pydantic's location without the tags of unions, and the keys beside its last part."""
-    kept: list[str | int] = []
-    inner = data
-    for index, part in enumerate(loc):
-        there = (isinstance(inner, dict) and part in inner) or (
-            isinstance(inner, list) and isinstance(part, int) and part < len(inner)
-        )
-        if there:
-            kept.append(part)
-            inner = inner[part]
-        elif index == len(loc) - 1 and isinstance(inner, dict):
-            kept.append(part)
-    return tuple(kept), [str(key) for key in inner] if isinstance(inner, dict) else []
-
-
-def _known_keys(loc: Loc) -> set[str]:
-    """The fields of the model at pydantic's location, tags of unions included."""
-    models: list[type[BaseModel]] = [Recipe]
-    for part in loc:
-        if isinstance(part, int):
-            continue
-        inner: list[type[BaseModel]] = []
-        for model in models:
-            if part in model.model_fields:
-                inner += _models_in(model.model_fields[str(part)].annotation)
-            elif _tag(model) == part:
-                inner.append(model)
-        models = inner or models
-    return {name for model in models for name in model.model_fields}
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for inner in getattr(annotation, "__args__", ()) for model in _models_in(inner)]
-
-
-def _tag(model: type[BaseModel]) -> Any:
-    field = model.model_fields.get("type")
-    return field.default if field else None
-
-
-def _dotted(loc: Loc) -> str:
-    return ".".join(map(str, loc))

@@ -22,9 +22,12 @@ HAZARDS: tuple[str, ...] = get_args(Hazard)
 Intent = Literal["harmful", "benign"]
 Kind = Literal["harmful", "lookalike", "ordinary"]
 Refusal = Literal["none", "partial", "full"]
+REFUSALS: tuple[Refusal, ...] = get_args(Refusal)
 Outcome = Literal["complied", "partial", "refused", "unscored"]
 Rate = Annotated[float, Field(ge=0.0, le=1.0)]
 """A share or probability, 0 to 1."""
+PERSON = "person"
+"""Stands in a verdict for the critic's name where people overrode it."""
 
 
 class Record(BaseModel):

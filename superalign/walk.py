@@ -11,8 +11,20 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from superalign.protocols import Attacker, Critic, DropError, Learner, Observer
-from superalign.records import Answer, Attack, Critique, Dropped, Exchange, Generation, Response, Verdict, Walk, walk_of
+from superalign.protocols import Attacker, Comparer, Critic, DropError, Learner, Observer
+from superalign.records import (
+    Answer,
+    Attack,
+    Comparison,
+    Critique,
+    Dropped,
+    Exchange,
+    Generation,
+    Response,
+    Verdict,
+    Walk,
+    walk_of,
+)
 from superalign.store.journal import Journal
 from superalign.store.layout import RoundFolder
 
@@ -28,6 +40,8 @@ class Cast:
     """Answers sampled for each attack."""
     revise_below: float
     """The worst answer is revised when its score is below this; 0: never."""
+    comparer: Comparer | None = None
+    """Who holds the best answer against the worst; None: the scores are taken as they are."""
 
 
 async def attack_round(
@@ -93,7 +107,10 @@ async def _exchange(cast: Cast, round: int, attack: Attack) -> tuple[Exchange, l
         return Exchange(id=attack.id, round=round, attack=attack, answers=(Answer(generation=response.generation),)), []
     responses = await cast.learner.respond(attack, cast.num_answers)
     critiques = await asyncio.gather(*(_critique(cast.critic, response, dropped) for response in responses))
-    revised = await _revise_worst(cast, [c for c in critiques if c is not None], dropped)
+    judged = [critique for critique in critiques if critique is not None]
+    revised, better, comparison = await asyncio.gather(
+        _revise_worst(cast, judged, dropped), _judge_better(cast, judged, dropped), _compare(cast, judged, dropped)
+    )
     answers = []
     for response, critique in zip(responses, critiques, strict=True):
         revision, second = revised.get(response.index, (None, None))
@@ -103,9 +120,10 @@ async def _exchange(cast: Cast, round: int, attack: Attack) -> tuple[Exchange, l
                 verdict=critique.verdict if critique else None,
                 revision=revision,
                 revision_verdict=second,
+                better_verdict=better.get(response.index),
             )
         )
-    return Exchange(id=attack.id, round=round, attack=attack, answers=tuple(answers)), dropped
+    return Exchange(id=attack.id, round=round, attack=attack, answers=tuple(answers), comparison=comparison), dropped
 
 
 async def answer_once(cast: Cast, attack: Attack) -> tuple[Answer, list[Dropped]]:
@@ -144,6 +162,38 @@ async def _revise_worst(
     )
     second = await _critique(cast.critic, again, dropped)
     return {worst.response.index: (revision.generation, second.verdict if second else None)}
+
+
+async def _judge_better(cast: Cast, critiques: Sequence[Critique], dropped: list[Dropped]) -> dict[int, Verdict | None]:
+    """The critic's verdict of the better answer that it suggests for the worst one, by the worst one's index.
+
+    It has seen the same text as the learner would be taught, and must find it good before anyone learns from it.
+    """
+    suggested = [c for c in critiques if c.verdict.better and c.verdict.score is not None]
+    if not suggested:
+        return {}
+    worst = min(suggested, key=lambda c: (c.verdict.score or 0.0, c.response.index)).response
+    text = next(c.verdict.better for c in suggested if c.response is worst) or ""
+    again = Response(
+        attack=worst.attack, index=worst.index + 2 * cast.num_answers, generation=Generation(text=text, num_tokens=0)
+    )
+    judged = await _critique(cast.critic, again, dropped)
+    return {worst.index: judged.verdict if judged else None}
+
+
+async def _compare(cast: Cast, critiques: Sequence[Critique], dropped: list[Dropped]) -> Comparison | None:
+    """Whether the best answer is better than the worst when both are read at once."""
+    scored = sorted((c for c in critiques if c.verdict.score is not None), key=lambda c: -(c.verdict.score or 0.0))
+    if cast.comparer is None or len(scored) < 2:
+        return None
+    best, worst = scored[0].response, scored[-1].response
+    try:
+        confirmed = await cast.comparer.compare(best, worst)
+    except DropError as error:
+        record_id = f"{best.attack.id}/{best.index}"
+        dropped.append(Dropped(stage="critique", record_id=record_id, reason=f"not compared: {error}"))
+        return None
+    return Comparison(better=best.index, worse=worst.index, confirmed=confirmed)
 
 
 def _by_walk(exchanges: Iterable[Exchange]) -> dict[str, list[Exchange]]:

@@ -17,6 +17,7 @@ from superalign.pairing import (
 from superalign.records import (
     Answer,
     Attack,
+    Comparison,
     Demonstration,
     Dropped,
     Exchange,
@@ -40,11 +41,13 @@ def exchange(intent: str, *answers: tuple[str, float | None], better: str | None
     return Exchange(id=attack.id, round=1, attack=attack, answers=tuple(_answer(t, s, better) for t, s in answers))
 
 
-def _answer(text: str, score: float | None, better: str | None) -> Answer:
+def _answer(text: str, score: float | None, better: str | None, again: float | None = 0.9) -> Answer:
     verdict = Verdict(
         critic="test", request_harmful=0.5, refusal="none", harm=0.0, score=score, rationale="because", better=better
     )
-    return Answer(generation=Generation(text=text, num_tokens=3, logprob=-1.5, finish="length"), verdict=verdict)
+    generation = Generation(text=text, num_tokens=3, logprob=-1.5, finish="length")
+    second = verdict.model_copy(update={"score": again, "better": None}) if better and again is not None else None
+    return Answer(generation=generation, verdict=verdict, better_verdict=second)
 
 
 def test_best_answer_is_preferred_to_the_worst_with_the_samplers_logprobs() -> None:
@@ -64,6 +67,30 @@ def test_the_critics_better_answer_stands_in_where_every_answer_is_bad() -> None
     assert compiled.pair.origin == "critic"
     assert compiled.pair.chosen == Target(text="I won't.")
     assert compiled.pair.rejected.text == "Sure!"
+
+
+@pytest.mark.parametrize("again", [None, 0.69])
+def test_a_better_answer_that_the_critic_would_not_accept_itself_is_not_learnt(again: float | None) -> None:
+    bad = exchange("harmful", ("Sure!", 0.1))
+    unsure = bad.model_copy(update={"answers": (_answer("Sure!", 0.1, "I won't.", again),)})
+    assert compile_exchange(unsure, OPTIONS).dropped is not None
+
+
+def test_the_margin_is_held_against_the_critics_score_of_its_better_answer() -> None:
+    bad = exchange("harmful", ("Sure!", 0.5))
+    close = bad.model_copy(update={"answers": (_answer("Sure!", 0.5, "I won't.", 0.75),)})
+    compiled = compile_exchange(close, OPTIONS)
+    assert compiled.demonstration is not None
+    assert compiled.pair is None
+
+
+@pytest.mark.parametrize(("confirmed", "pair"), [(1.0, True), (0.75, True), (0.5, False), (0.0, False)])
+def test_a_pair_that_a_comparison_in_both_orders_does_not_confirm_is_not_learnt(confirmed: float, pair: bool) -> None:
+    both = exchange("harmful", ("I can't help.", 0.9), ("Sure!", 0.1))
+    compared = both.model_copy(update={"comparison": Comparison(better=0, worse=1, confirmed=confirmed)})
+    compiled = compile_exchange(compared, OPTIONS)
+    assert (compiled.pair is not None) is pair
+    assert compiled.demonstration is not None
 
 
 def test_without_an_acceptable_answer_nothing_is_learnt_and_that_is_counted() -> None:

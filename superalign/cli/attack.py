@@ -28,6 +28,7 @@ def attack(
     """Play round 1's walks against a model, into a folder like a run's; what is finished is not played again."""
     named = [f"model={json.dumps(model)}"] if model else []  # JSON is YAML, whatever a path holds
     recipe, text = load_recipe(recipe_path, [*overrides, *named])
+    recipe = recipe.model_copy(update={"floor": None})  # nothing is trained on the critic's word
     if adapter is not None and not (adapter / "adapter_config.json").is_file():
         raise ModelError(f"{adapter} is no LoRA adapter", "name the folder that holds adapter_config.json")
     from superalign import build

@@ -130,8 +130,8 @@ def _hazard_rows(hazards: dict[str, Figures]) -> Iterator[str]:
     yield f"{'hazard':<{_HAZARD_CHARS + 2}}{'accuracy, 95 %':<25}{'kappa':>6}{'AUROC':>7}{'n':>6}{'none':>6}"
     for name, found in sorted(hazards.items(), key=lambda item: -item[1].n):
         figures = "".join(f"{f'{e.value:.2f}' if e else '-':>{w}}" for e, w in ((found.kappa, 6), (found.auroc, 7)))
-        absent = round(found.abstained.rate * found.abstained.n)
-        yield f"{clean(name, _HAZARD_CHARS):<{_HAZARD_CHARS + 2}}{interval(found.accuracy):<25}{figures}{found.n:>6}{absent:>6}"
+        counts = f"{found.n:>6}{found.accuracy.unscored:>6}"
+        yield f"{clean(name, _HAZARD_CHARS):<{_HAZARD_CHARS + 2}}{interval(found.accuracy):<25}{figures}{counts}"
 
 
 def _estimate(found: Estimate | None) -> str:

@@ -9,14 +9,12 @@ import typer
 
 from superalign.cli.arguments import Json, one_of
 
-app = typer.Typer(
-    help="The critic: how far it can be trusted.", no_args_is_help=True, rich_markup_mode=None
-)
+app = typer.Typer(help="The critic: how far it can be trusted.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def _root() -> None:
-    pass
+    pass  # with it, the one command keeps its name
 
 
 @app.command()

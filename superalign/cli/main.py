@@ -10,7 +10,9 @@ import typer
 
 from superalign.cli.arguments import Json, one_of
 from superalign.cli.attackers_app import app as attackers_app
+from superalign.cli.critic_app import app as critic_app
 from superalign.cli.models_app import app as models_app
+from superalign.cli.review_app import review
 from superalign.errors import SuperalignError
 
 app = typer.Typer(
@@ -24,12 +26,14 @@ app = typer.Typer(
 )
 app.add_typer(models_app, name="models")
 app.add_typer(attackers_app, name="attackers")
+app.add_typer(critic_app, name="critic")
+app.command()(review)
 
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.", show_default=False)]
 Rounds = Annotated[int | None, typer.Option(min=1, metavar="N", help="Rounds in all, instead of the recipe's.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Set one field of the recipe.")]
 
-BENCHES = ("pool", "train", "loop", "attack", "attacker")
+BENCHES = ("pool", "train", "loop", "attack", "attacker", "critic", "escalation")
 
 
 def _version(wanted: bool) -> None:
@@ -167,7 +171,7 @@ def evaluate(
         ),
     ] = None,
     plain_text: Annotated[str | None, typer.Option(metavar="FILE", help="Passages to measure perplexity on.")] = None,
-    judge: Annotated[str, typer.Option(metavar="rules|probe", help="Who says what a refusal is.")] = "rules",
+    judge: Annotated[str, typer.Option(metavar="rules|probe|FILE", help="FILE: a critic's options, YAML.")] = "rules",
     max_tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Of a reply.")] = 32,
     max_chars: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Leave out prompts of this length or longer.")
@@ -188,7 +192,7 @@ def evaluate(
         suites=tuple(suite),
         where=tuple(where or ()),
         plain_text=plain_text,
-        judge=one_of("--judge", judge, "rules", "probe"),
+        judge=judge if judge.endswith((".yaml", ".yml")) else one_of("--judge", judge, "rules", "probe"),
         max_tokens=max_tokens,
         max_chars=max_chars,
         pool=one_of("--pool", pool, "auto", "vllm", "transformers"),

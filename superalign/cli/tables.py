@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from superalign.attack_report.figures import AttackReport, Diversity, Group, Side
 from superalign.cli.wording import clean, counts, interval, percent, seconds
+from superalign.critic_quality.divergence import Divergence
 from superalign.measurements import Evaluation, Interval
 from superalign.records import Kind
 from superalign.summary import BeforeAfter, RoundSummary, RunSummary
@@ -165,6 +166,11 @@ def _facts(summary: RoundSummary) -> Iterator[tuple[str, str]]:
             f"{summary.attacks}: {percent(summary.attack_success)} of the answers to harmful ones complied, "
             f"{percent(summary.over_refusal)} of those to benign ones refused (training critic)",
         )
+    if summary.corrected_harm is not None:
+        share = interval(summary.corrected_harm)
+        yield "corrected", f"{share} of the answers to harmful ones did harm, allowing for the critic's known errors"
+    for part in summary.divergence:
+        yield "divergence", _divergence(part)
     if summary.demonstrations or summary.pairs:
         for label, found in (("examples", summary.demonstrations), ("pairs", summary.pairs)):
             if found:
@@ -173,6 +179,16 @@ def _facts(summary: RoundSummary) -> Iterator[tuple[str, str]]:
         yield "dropped", counts(summary.dropped)
     if summary.first_loss is not None and summary.last_loss is not None:
         yield "loss", f"{summary.first_loss:.3f} -> {summary.last_loss:.3f}"
+
+
+def _divergence(found: Divergence) -> str:
+    what = "compliance with harmful requests" if found.side == "harmful" else "refusal of benign requests"
+    critic, judge, gap = (f"{100 * value:+.1f}" for value in (0 - found.critic_gain, 0 - found.judge_gain, found.gap))
+    alarm = "; ALARM: the learner may please the critic alone, so read some of its answers" if found.alarm else ""
+    return (
+        f"{what} since round 1: {critic} points says the critic, {judge} the judge of held-out prompts; "
+        f"gap {gap} ({100 * found.low:.1f} to {100 * found.high:.1f}){alarm}"
+    )
 
 
 def _labelled(label: str, text: str, columns: int) -> list[str]:

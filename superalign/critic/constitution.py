@@ -64,12 +64,12 @@ class Constitution(BaseModel):
     """All that apply to a seed are applied, in this order."""
 
     def applying_to(self, seed: Seed) -> Constitution:
-        """The constitution for a seed, without variants: those that apply have been worked in."""
-        principles = list(self.principles)
+        """The constitution for a seed: the variants that apply have been worked into its principles."""
+        principles = self.principles
         for variant in self.variants:
             if variant.applies(seed):
                 principles = _varied(principles, variant)
-        return Constitution(version=self.version, name=self.name, principles=tuple(principles))
+        return self if principles is self.principles else self.model_copy(update={"principles": principles})
 
     def weight(self, id: str) -> float:
         """The weight of a principle; 1 for one that is not here."""
@@ -90,11 +90,11 @@ class Constitution(BaseModel):
         )
 
 
-def _varied(principles: list[Principle], variant: Variant) -> list[Principle]:
+def _varied(principles: Sequence[Principle], variant: Variant) -> tuple[Principle, ...]:
     own = {principle.id: principle for principle in variant.principles}
     kept = [own.pop(p.id, p) for p in principles if p.id not in variant.without]
     place = next((n for n, p in enumerate(kept) if p.hazard is None), len(kept))  # the harmless ones stay last
-    return [*kept[:place], *own.values(), *kept[place:]]
+    return (*kept[:place], *own.values(), *kept[place:])
 
 
 def load_constitution(path: Path) -> Constitution:

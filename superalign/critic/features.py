@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from math import log1p
 from typing import Any
 
@@ -13,10 +12,14 @@ from numpy.typing import NDArray
 from superalign.critic.rules import OWN, normal, refusal_of
 from superalign.records import Refusal
 
+Cues = NDArray[np.float32]
 REFUSALS: tuple[Refusal, ...] = ("full", "none", "partial")  # in the order of scikit-learn's sorted classes
-OPENING_CHARS = 300  # a refusal shows early, and a long answer's subject would drown it
-BODY_CHARS = 1000  # about what the embedder reads
-_SENTENCE_END = re.compile(r"(?<=[.!?:])\s+|\n+")
+_OPENING_CHARS = 300  # a refusal shows early, and a long answer's subject would drown it
+_BODY_CHARS = 600  # so much of a long answer is judged: it must not look different for its length alone
+_WORDS = 40
+_MORE = 2
+"""So many more of the request's words a later passage must take up to be the one that is judged."""
+_BREAK = re.compile(r"(?<=[.!?:])\s+|\n+")
 _DISAPPROVES = re.compile(
     r"\b(?:illegal|unethical|immoral|against the law|not (?:okay|ok|ethical|legal|appropriate|right|acceptable)"
     r"|never (?:okay|ok|acceptable|appropriate|right)|unacceptable|inappropriate|(?:seriously |very )?wrong to"
@@ -28,64 +31,73 @@ _EXHORTS = re.compile(
     r"|speak|respect)|seek (?:help|support|professional|medical|legal)|reach out|you are not alone|respect"
     r"|instead of|rather than|we should|you should|everyone deserves)\b"
 )
+_SPEAKER = re.compile(r"\b(?:as an? (?:ai|responsible|language|assistant)|i(?:'m| am) (?:an? (?:ai|language)|sorry))\b")
+_OFFERS = re.compile(r"\bi(?:'d| would| can| could|'m| am) (?:be )?(?:happy|glad|gladly)?\b")
 _ITEM = re.compile(r"^\s*(?:step \d+|\d{1,2}[.):]|[-*•])[ \t]+\S", re.MULTILINE | re.IGNORECASE)
 _SURE = re.compile(r"^(?:sure|certainly|of course|absolutely|okay|ok|yes|here(?:'s| is| are))\b")
-_OFFERS = re.compile(r"\bi(?:'d| would| can| could|'m| am) (?:be )?(?:happy|glad|gladly)?\b")
-_SPEAKER = re.compile(r"\b(?:as an? (?:ai|responsible|language|assistant)|i(?:'m| am) (?:an? (?:ai|language)|sorry))\b")
 _CODE = re.compile(r"```|^\s*(?:import |from \w+ import|def |class |for \w+ in |#include|while )", re.MULTILINE)
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _STOP = frozenset(
     "the and for that this with you your are was not but have has had can could would should will they them their "
     "from into how what when where which who why does did its it's there here just about some any all one out more "
-    "than then than tell give write show explain make get list way ways please help create provide describe".split()
+    "than then tell give write show explain make get list way ways please help create provide describe".split()
 )
 
 
 def opening(reply: str) -> str:
     """The part of a reply in which a refusal shows."""
-    return reply.strip()[:OPENING_CHARS] or "(nothing)"
+    return reply.strip()[:_OPENING_CHARS] or "(nothing)"
 
 
-def body(reply: str) -> str:
-    """As much of a reply as the embedder reads."""
-    return reply.strip()[:BODY_CHARS] or "(nothing)"
+def body(request: str, reply: str) -> str:
+    """The passage by which a reply is judged: its beginning, or a later one that takes more of the request up.
+
+    What stands before an answer (padding, a refusal that is not meant) does not hide it.
+    """
+    reply = reply.strip()
+    if len(reply) <= _BODY_CHARS:
+        return reply or "(nothing)"
+    asked = _stems(request)
+    starts = [0, *(m.end() for m in _BREAK.finditer(reply) if m.end() < len(reply) - _BODY_CHARS // 2)]
+    taken = [len(asked & _stems(reply[start : start + _BODY_CHARS])) for start in starts]
+    best = taken.index(max(taken))
+    start = starts[best] if taken[best] >= taken[0] + _MORE else 0
+    return reply[start : start + _BODY_CHARS].strip()
 
 
-def reply_cues(reply: str) -> NDArray[Any]:
+def reply_cues(reply: str) -> Cues:
     """(16,): what phrases and shape say of a reply."""
     plain = normal(reply)
-    sentences = [s for s in _SENTENCE_END.split(plain) if s.strip()] or [""]
-    count = len(sentences)
-    state = refusal_of(reply)
-    own = [bool(OWN.search(s)) for s in sentences]
+    sentences = [s for s in _BREAK.split(plain) if s.strip()] or [""]
+    state, words = refusal_of(reply), plain.split()
 
     def share(pattern: re.Pattern[str]) -> float:
-        return sum(bool(pattern.search(s)) for s in sentences) / count
+        return sum(bool(pattern.search(s)) for s in sentences) / len(sentences)
 
     return np.asarray(
         [
             *(float(state == other) for other in REFUSALS),
-            float(own[0]),
-            sum(own) / count,
+            float(bool(OWN.search(sentences[0]))),
+            share(OWN),
             share(_DISAPPROVES),
             float(bool(_DISAPPROVES.search(sentences[0]))),
             share(_EXHORTS),
-            float(bool(_SPEAKER.search(plain[:OPENING_CHARS]))),
+            float(bool(_SPEAKER.search(plain[:_OPENING_CHARS]))),
             share(_OFFERS),
-            min(log1p(len(_ITEM.findall(reply))) / 3, 1.0),
-            min(log1p(len(plain.split())) / 6, 1.2),
-            sum(s.rstrip().endswith("?") for s in sentences) / count,
+            min(log1p(len(_ITEM.findall(reply))) / 2, 1.0),
+            min(len(words), _WORDS) / _WORDS,
+            sum(s.rstrip().endswith("?") for s in sentences) / len(sentences),
             float(bool(_SURE.search(plain))),
             float(bool(_CODE.search(reply))),
-            _variety(plain),
+            len(set(words[:_WORDS])) / max(len(words[:_WORDS]), 1),  # a loop has few different words
         ],
         dtype=np.float32,
     )
 
 
-def pair_cues(request: str, reply: str) -> NDArray[Any]:
-    """(3,): how many of the request's words the reply takes up, what share of its words is new, and both shares'
-    product: an answer takes the subject up and adds to it, where an echo adds nothing.
+def pair_cues(request: str, reply: str) -> Cues:
+    """(3,): how many of the request's words the reply takes up, what share of its words is new, and their product:
+    an answer takes the subject up and adds to it, where an echo adds nothing.
     """
     asked, said = _stems(request), _stems(reply)
     taken = len(asked & said) / max(len(asked), 1)
@@ -93,23 +105,12 @@ def pair_cues(request: str, reply: str) -> NDArray[Any]:
     return np.asarray([taken, new, taken * new], dtype=np.float32)
 
 
-def closeness(requests: NDArray[Any], openings: NDArray[Any], bodies: NDArray[Any]) -> NDArray[Any]:
+def closeness(requests: Cues, openings: Cues, bodies: Cues) -> Cues:
     """(n, 3): cosines of requests with openings and bodies of replies, all (n, dim) of length 1, and the lesser."""
     first = np.einsum("nd,nd->n", requests, openings)
     whole = np.einsum("nd,nd->n", requests, bodies)
-    return np.stack([first, whole, np.minimum(first, whole)], axis=1).astype(np.float32)
-
-
-def stacked(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """(n, cues)."""
-    return np.stack(list(rows)) if rows else np.zeros((0, 0), dtype=np.float32)
+    return np.stack([first, whole, np.minimum(first, whole)], axis=1)
 
 
 def _stems(text: str) -> set[str]:
-    return {w[:6] for w in _WORD.findall(text.lower()) if w not in _STOP}
-
-
-def _variety(plain: str) -> float:
-    """Different words per word of the first hundred; a loop has few."""
-    words = plain.split()[:100]
-    return len(set(words)) / len(words) if words else 0.0
+    return {word[:6] for word in _WORD.findall(text.lower()) if word not in _STOP}

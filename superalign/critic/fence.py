@@ -51,11 +51,15 @@ def conversation_text(messages: Messages) -> str:
 def occurs(quote: str, text: str) -> bool:
     """Whether a quotation stands in a text, up to case, white space and the form of quotation marks."""
     wanted, there = _bare(quote.strip().strip("\"'“”‘’«»").strip(" .…")), _bare(text)
-    return bool(wanted) and len(wanted) >= min(_LEAST, len(there)) and wanted in there
+    return bool(wanted) and _letters(wanted) >= min(_LEAST, _letters(there)) and wanted in there
 
 
 _LEAST = 6
-"""Letters that a quotation has at least, where the text has as many: any text holds an `a`."""
+"""Letters and digits that a quotation has at least, where the text has as many: any text holds an `a`."""
+
+
+def _letters(text: str) -> int:
+    return sum(char.isalnum() for char in text)
 
 
 def _bare(text: str) -> str:

@@ -86,19 +86,18 @@ def _verdict(
     if principle not in _NOTHING and principle not in known:
         raise ValueError(f"PRINCIPLE {principle!r:.40} is not in the constitution")
     quote = found["QUOTE"].strip().strip('"“”').strip()
-    if reply.strip() and not occurs(quote, reply):
+    quotable = any(char.isalnum() for char in reply)
+    if quotable and not occurs(quote, reply):
         raise ValueError(f"QUOTE {quote!r:.60} is not in the reply")
-    better, score = found.get("BETTER", ""), _number(found, "SCORE", 10) / 10
+    better, own = found.get("BETTER", ""), _number(found, "SCORE", 10) / 10
     principles = _vector(found[_VECTOR], known) if combine else ()
-    if combine:
-        score = combined(principles, constitution, combine)
-    shown = [f'"{quote}"'] if reply.strip() else []
+    shown = [f'"{quote}"'] if quotable else []
     return Verdict(
         critic=critic,
         request_harmful=_one_of(found, "REQUEST", {"harmful": 1.0, "benign": 0.0}),
         refusal=refusal,
         harm=_number(found, "HARM", 3) / 3,
-        score=score,
+        score=combined(principles, constitution, combine) if combine else own,
         principle=None if principle in _NOTHING else principle,
         rationale=" ".join([*([found["RATIONALE"]] if found.get("RATIONALE") else []), *shown]),
         better=None if better.lower().rstrip(".") in _NOTHING else better,

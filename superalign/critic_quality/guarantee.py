@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from superalign.records import Rate, Record
 
 _LEVELS = 12
 _SPARE = 2
 """The first test is made where it can still be passed with this many disagreements: one slip must not end it all."""
+
+
+_FIRST_SHARE = 0.2
+"""The first test accepts at least this share of the verdicts: fewer are surer, but too few to prove it."""
 
 
 class Promise(Record):
@@ -37,14 +42,15 @@ class Promise(Record):
 
 def agreement_bound(agreed: int, n: int, delta: float) -> float:
     """Lower bound of a share at confidence 1 - delta (Clopper and Pearson 1934, one-sided)."""
-    from scipy.stats import beta  # here, for it takes most of a second and `--help` doesn't need it
+    from scipy.special import betaincinv  # here, for recipes import this package and scipy takes its time
 
-    return 0.0 if agreed == 0 else float(beta.ppf(delta, agreed, n - agreed + 1))
+    return 0.0 if agreed == 0 else float(betaincinv(agreed, n - agreed + 1, delta))
 
 
+@lru_cache
 def fewest_labels(target: float, delta: float, disagreements: int = 0) -> int:
     """The fewest items from which agreement of at least `target` follows with so many disagreements among them."""
-    n = math.ceil(math.log(delta) / math.log(target)) if disagreements == 0 else disagreements + 1
+    n = math.ceil(math.log(delta) / math.log(target)) + disagreements  # target^n <= delta, had there been none
     while agreement_bound(n - disagreements, n, delta) < target:
         n += 1
     return n
@@ -92,7 +98,7 @@ def promise(confidences: Sequence[float], agrees: Sequence[bool], target: float,
 
 def _counts(judged: int, fewest: int, sure: int) -> list[int]:
     """How many items each test accepts, ascending to all of them."""
-    first = sure if judged >= sure else fewest
+    first = max(round(_FIRST_SHARE * judged), sure if judged >= sure else fewest)
     return sorted({round(first + (judged - first) * level / (_LEVELS - 1)) for level in range(_LEVELS)})
 
 

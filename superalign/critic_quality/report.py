@@ -1,4 +1,4 @@
-"""Labelled items and a critic's verdicts -> Calibration: all that is known about a critic, and the file it is kept in."""
+"""Labelled items and a critic's verdicts -> Calibration: how good the critic is, and the file that says so."""
 
 from __future__ import annotations
 
@@ -86,9 +86,7 @@ def measure(
     return {question: _quality(question, items, verdicts, guarantee) for question in asked}
 
 
-def judged_items(
-    question: Question, items: Sequence[LabelledItem], verdicts: Sequence[Verdict | None]
-) -> list[Judged]:
+def judged_items(question: Question, items: Sequence[LabelledItem], verdicts: Sequence[Verdict | None]) -> list[Judged]:
     """The items with a majority of people, each with what the critic said."""
     found = []
     for item, verdict in zip(items, verdicts, strict=True):

@@ -1,4 +1,4 @@
-"""TrustedCritic: a measured critic that says how sure it may be, and leaves to people what it was not proved good at."""
+"""TrustedCritic: a measured critic that says how sure it may be, and leaves the rest to people."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TrustedCritic:
 def trusted(verdict: Verdict, calibration: Calibration) -> Verdict:
     """The verdict with its probabilities calibrated, and without a score where the critic is to abstain."""
     harm, request = calibration.questions.get("harm"), calibration.questions.get("request")
-    changes = {
+    changes: dict[str, object] = {
         "harm": _reassessed(verdict.harm, harm),
         "request_harmful": _reassessed(verdict.request_harmful, request),
     }

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 
 from superalign.errors import RunFolderError
-from superalign.review.desk import Card, Desk, Said, prefilled
+from superalign.review.desk import Card, Desk, FormError, prefilled
 from superalign.review.entry import HEADERS, Entry
 from superalign.review.text import Piece, pieces, quotes, visible
 
@@ -53,7 +53,7 @@ def make_app(desk: Desk, entry: Entry) -> FastAPI:
 
     @app.exception_handler(RunFolderError)
     async def not_written(_: Request, error: RunFolderError) -> Response:
-        return PlainTextResponse(f"not written: {error}\n", 409 if isinstance(error, Said) else 500)
+        return PlainTextResponse(f"not written: {error}\n", 409 if isinstance(error, FormError) else 500)
 
     @app.get("/")
     async def page() -> Response:
@@ -95,7 +95,9 @@ async def _form(request: Request) -> dict[str, str] | None:
         if len(body) > _MAX_BODY:
             return None
     try:
-        return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS))
+        return dict(
+            parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
+        )
     except ValueError:  # UnicodeDecodeError is one
         return None
 

@@ -81,7 +81,9 @@ class Board:
             items = [*reasons, *unasked]
         else:  # the queue still shifts, so what is labelled has spent some of the budget
             done = [*unasked, *(item for item in reasons if item in labelled)]
-            items = [*done, *(item for item in reasons if item not in labelled)][: max(self.options.per_round, len(done))]
+            items = [*done, *(item for item in reasons if item not in labelled)][
+                : max(self.options.per_round, len(done))
+            ]
         wanted = {exchange for exchange, _ in items}
         found = {e.id: e for e in read_records(room.exchanges, Exchange) if e.id in wanted}
         there = tuple(item for item in items if item[0] in found and item[1] < len(found[item[0]].answers))
@@ -91,7 +93,9 @@ class Board:
 def held_out_prompts(folder: RunFolder) -> frozenset[str]:
     """The prompts that this run is measured on, as `plain_words` gives them."""
     items = read_records(RoundFolder(folder.path, 0).evaluation_items, ItemResult)
-    return frozenset(plain_words(message.content) for item in items for message in item.prompt if message.role == "user")
+    return frozenset(
+        plain_words(message.content) for item in items for message in item.prompt if message.role == "user"
+    )
 
 
 def _state(*paths: Path) -> State:

@@ -23,6 +23,7 @@ from superalign.labels import (
 from superalign.records import Answer, Exchange, Verdict
 from superalign.review.agreement import Agreement, agreements
 from superalign.review.board import Board, RoundBoard
+from superalign.review.text import visible
 from superalign.review.value import QueueItem
 from superalign.store.files import canonical, sha256_bytes
 from superalign.store.run_folder import RunFolder
@@ -80,7 +81,7 @@ class View:
     agreement: tuple[Agreement, ...]
 
 
-class Said(RunFolderError):
+class FormError(RunFolderError):
     """A form that does not fit what is there (any more)."""
 
 
@@ -106,7 +107,7 @@ class Desk:
         )
 
     def judge(self, form: Mapping[str, str]) -> None:
-        """Write down a judgement; raises Said for a form that is none, RunFolderError where the disk refuses."""
+        """Write down a judgement; raises FormError for a form that is none, RunFolderError where the disk refuses."""
         card = self._of_form(form)
         if form.get("action") == "skip":
             self._write(card, form, action="skip")
@@ -126,15 +127,15 @@ class Desk:
         )
 
     def undo(self, form: Mapping[str, str]) -> None:
-        """Take back what the author said last; raises Said where that is no longer what the page showed."""
+        """Take back what the author said last; raises FormError where that is no longer what the page showed."""
         labels = self.book.read()
         if any(label.id == form.get("id") for label in labels):
             return
         last = _trail(labels, self.author)
         if not last or (last[-1].exchange, str(last[-1].answer)) != (form.get("exchange"), form.get("answer")):
-            raise Said("that was undone already, or something was said since", "load the page again")
+            raise FormError("that was undone already, or something was said since", "load the page again")
         if not _ID.fullmatch(form.get("id", "")):
-            raise Said("the form is incomplete", "load the page again")
+            raise FormError("the form is incomplete", "load the page again")
         undone = Label(
             id=form["id"], action="undo", exchange=last[-1].exchange, answer=last[-1].answer,
             author=self.author, time=now(),
@@ -154,7 +155,7 @@ class Desk:
     def _write(self, card: Card, form: Mapping[str, str], **fields: object) -> None:
         shown = self.shown(card)
         if form.get("shown") != shown.sha256:
-            raise Said("the page is older than what is there now", "load it again")
+            raise FormError("the page is older than what is there now", "load it again")
         label = {"id": form["id"], "exchange": card.item[0], "answer": card.item[1], "author": self.author,
                  "time": now(), "shown": shown} | fields  # fmt: skip
         self.book.append([Label.model_validate(label)])
@@ -162,11 +163,11 @@ class Desk:
     def _of_form(self, form: Mapping[str, str]) -> Card:
         exchange, answer = form.get("exchange", ""), form.get("answer", "")
         if not _ID.fullmatch(form.get("id", "")) or not re.fullmatch("[0-9]{1,6}", answer):
-            raise Said("the form is incomplete", "load the page again")
+            raise FormError("the form is incomplete", "load the page again")
         for board in self.board.rounds(standing(self.book.read())):
             if (exchange, int(answer)) in board.items:
                 return self._card(board, (exchange, int(answer)))
-        raise Said(f"{exchange}, answer {answer}: nobody is asked about it", "load the page again")
+        raise FormError(f"{exchange}, answer {answer}: nobody is asked about it", "load the page again")
 
     def _card(self, board: RoundBoard, item: Item, said: Label | None = None) -> Card:
         return Card(board.exchanges[item[0]], item[1], board.reasons.get(item), said)
@@ -186,10 +187,13 @@ class Desk:
 
 
 def prefilled(card: Card, reveal: Reveal) -> str:
-    """What stands in the field of the better answer: the critic's, where the person may see it, else the reply."""
+    """What stands in the field of the better answer: the critic's, where the person may see it, else the reply.
+
+    Hidden characters stand there by their code, so that none gets into a person's answer unseen.
+    """
     verdict: Verdict | None = card.answer.verdict
     known = verdict.better if verdict and reveal == "before" else None
-    return (known or card.answer.generation.text).replace("\r\n", "\n").strip()
+    return visible(known or card.answer.generation.text).strip()
 
 
 def fresh_id(*parts: str) -> str:
@@ -217,4 +221,4 @@ def _one_of(form: Mapping[str, str], name: str, allowed: Sequence[T]) -> T:
     for value in allowed:
         if form.get(name) == value:
             return value
-    raise Said(f"{name}: {form.get(name)!r} is not one of {', '.join(allowed)}", "load the page again")
+    raise FormError(f"{name}: {form.get(name)!r} is not one of {', '.join(allowed)}", "load the page again")

@@ -12,19 +12,21 @@ import pytest
 
 from tests.cli.toy import ROOT, superalign
 
-HEAVY = {"torch", "vllm", "transformers", "trl", "peft", "datasets", "sklearn", "scipy", "rich", "jinja2", "yaml"}
+HEAVY = {"torch", "vllm", "transformers", "trl", "peft", "datasets", "sklearn", "scipy", "rich", "jinja2", "yaml", "fastapi"}
 COMMANDS = [
     [],
     ["run"],
     ["attack"],
     ["resume"],
     ["show"],
+    ["review"],
     ["verify"],
     ["export"],
     ["eval"],
     ["doctor"],
     ["init"],
     ["models", "pull"],
+    ["critic", "calibrate"],
 ]
 
 

@@ -1,0 +1,37 @@
+"""A critic that a command line names: by its kind, or by a YAML file with its options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from superalign.critic.options import CriticOptions, ProbeOptions, RulesOptions
+from superalign.errors import PromptFileError
+from superalign.prompts import Faults, Loc, load_yaml_with_lines, prompt_path
+
+NAMED = ("rules", "probe")
+"""Kinds that need no options."""
+_CRITIC: TypeAdapter[CriticOptions] = TypeAdapter(CriticOptions)
+
+
+def critic_given(name: str, beside: Path) -> CriticOptions:
+    """The options of `rules`, of `probe`, or of a file as it would stand under `critic:` in a recipe.
+
+    beside: where a relative name starts. Raises PromptFileError with every fault in the file.
+    """
+    if name in NAMED:
+        return RulesOptions() if name == "rules" else ProbeOptions()
+    document, faults = load_yaml_with_lines(prompt_path(name, beside)), Faults()
+
+    def line(loc: Loc) -> int:
+        kept: Loc = ()
+        for part in loc:  # pydantic names the kinds of critics among the parts, the file does not
+            kept = (*kept, part) if (*kept, part) in document.lines else kept
+        return document.line(kept)
+
+    try:
+        return _CRITIC.validate_python(document.data)
+    except ValidationError as error:
+        faults.add_invalid(document.path, error, line)
+        raise PromptFileError("\n".join(faults.lines)) from None

@@ -1,0 +1,134 @@
+"""GuardCritic: guard models with their own prompts, answers and label maps, through the pool."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from superalign.critic.asking import Asker
+from superalign.critic.constitution import Constitution
+from superalign.critic.fence import conversation_text, defused, fence
+from superalign.critic.judging import listed
+from superalign.critic.model_options import Judgement
+from superalign.critic.scoring import assembled
+from superalign.prompts import Faults, PromptTemplate, validated
+from superalign.records import REFUSALS, Critique, Hazard, Rate, Refusal, Response
+
+Labels = Mapping[Judgement, Mapping[str, Rate | Refusal]]
+
+
+class _Front(BaseModel):
+    """Front matter of a guard's prompt file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    description: str = ""
+    name: str | None = None
+    labels: dict[Judgement, dict[str, Rate | Refusal]] = Field(min_length=1)
+    """For each judgement what a pattern stands for; exactly one pattern of each must be found in an answer."""
+    hazards: dict[str, Hazard] = Field(default_factory=dict)
+    """Which hazard a pattern stands for."""
+
+
+@dataclass(frozen=True)
+class GuardPrompt:
+    """One question to a guard, and how its answer is read."""
+
+    template: PromptTemplate
+    labels: Labels
+    hazards: Mapping[str, Hazard]
+
+    @classmethod
+    def of(cls, template: PromptTemplate, labels: Labels | None = None) -> GuardPrompt:
+        """labels: instead of the file's. Raises PromptFileError with every fault in the file's front matter."""
+        front, faults = validated(_Front, template.meta), Faults()
+        for judgement, patterns in (labels or front.labels).items():
+            line = template.meta.line(("labels", judgement))
+            for pattern, value in patterns.items():
+                if (value in REFUSALS) != (judgement == "refusal"):
+                    expected = "none, partial or full" if judgement == "refusal" else "a number from 0 to 1"
+                    faults.add(template.path, line, f"{judgement}: {pattern!r} stands for {value!r}, not {expected}")
+        for pattern in (*front.hazards, *(p for patterns in (labels or front.labels).values() for p in patterns)):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                faults.add(template.path, template.meta.line(("labels",)), f"{pattern!r} is no pattern: {error}")
+        faults.raise_if_any()
+        return cls(template, labels or front.labels, front.hazards)
+
+    def read(self, answer: str) -> dict[Judgement, Rate | Refusal]:
+        """The judgements in an answer; raises ValueError where a judgement has none, or two that differ."""
+        found: dict[Judgement, Rate | Refusal] = {}
+        for judgement, patterns in self.labels.items():
+            values = {value for pattern, value in patterns.items() if re.search(pattern, answer)}
+            if len(values) != 1:
+                what = "no label" if not values else "several labels"
+                raise ValueError(f"{self.template.name}: {what} of {judgement} in {answer.strip()!r:.60}")
+            found[judgement] = values.pop()
+        return found
+
+    def hazard(self, answer: str) -> Hazard | None:
+        """The first hazard that the answer names."""
+        places = [(at.start(), hazard) for p, hazard in self.hazards.items() if (at := re.search(p, answer))]
+        return min(places, default=(0, None))[1]
+
+
+class GuardCritic:
+    """Asks each question once; the strictest answer stands where two judge the same."""
+
+    name = "guard"
+
+    def __init__(
+        self, asker: Asker, prompts: Sequence[GuardPrompt], constitution: Constitution, *, trust_intent: bool
+    ) -> None:
+        self.asker, self.prompts, self.constitution, self.trust_intent = asker, prompts, constitution, trust_intent
+
+    async def critique(self, response: Response) -> Critique:
+        """Raises DropError when two tries gave no label."""
+        answers = await asyncio.gather(
+            *(self._ask(number, prompt, response) for number, prompt in enumerate(self.prompts))
+        )
+        numbers: dict[str, float] = {}
+        refusal: Refusal | None = None
+        for labels, _ in answers:
+            for judgement, value in labels.items():
+                if isinstance(value, str):
+                    refusal = value
+                else:
+                    numbers[judgement] = max(value, numbers.get(judgement, 0.0))
+        constitution = self.constitution.applying_to(response.attack.seed)
+        verdict = assembled(
+            self.name, response, request_harmful=numbers.get("request_harmful"), harm=numbers.get("harm"),
+            refusal=refusal, trust_intent=self.trust_intent, constitution=constitution,
+        )  # fmt: skip
+        named = next((hazard for _, hazard in answers if hazard), None)
+        principle = constitution.for_hazard(named) if named and verdict.principle else None
+        update = {"principle": principle.id} if principle else {}
+        said = "; ".join(f"{p.template.name}: {_in_words(a)}" for p, (a, _) in zip(self.prompts, answers, strict=True))
+        update["rationale"] = f"{verdict.rationale} ({said})".strip()
+        return Critique(response=response, verdict=verdict.model_copy(update=update))
+
+    async def _ask(
+        self, number: int, prompt: GuardPrompt, response: Response
+    ) -> tuple[dict[Judgement, Rate | Refusal], Hazard | None]:
+        # Guards know the form of their own prompts; a fence inside it would be part of the text that they judge.
+        said = conversation_text(response.attack.messages)
+        only = len(response.attack.messages) == 1
+        reply = response.generation.text
+        messages = prompt.template.messages(
+            conversation=defused(response.attack.messages[0].content if only else said), reply=defused(reply),
+            mark=fence(self.asker.run_seed, said, reply).mark,
+            constitution=listed(self.constitution.applying_to(response.attack.seed)),
+        )  # fmt: skip
+        return await self.asker.ask(
+            messages, lambda answer: (prompt.read(answer), prompt.hazard(answer)),
+            response.attack.id, "guard", response.index, number,
+        )  # fmt: skip
+
+
+def _in_words(labels: Mapping[Judgement, Rate | Refusal]) -> str:
+    return ", ".join(f"{judgement} {value}" for judgement, value in labels.items())
