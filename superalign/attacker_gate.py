@@ -14,8 +14,9 @@ from typing import Literal
 from superalign.attack_report.texts import BLEU_SAMPLE, Sample, self_bleu, similarity
 from superalign.attacker.fitness import Vectorise, score_drafts
 from superalign.attacker.options import AttackerTraining
+from superalign.exchanges import Exchange
 from superalign.measurements import Check, Promotion
-from superalign.records import Exchange, Rate, Record, Walk, walk_of
+from superalign.records import Rate, Record, Walk, walk_of
 
 Side = Literal["candidate", "incumbent"]
 EPSILON = 1e-9

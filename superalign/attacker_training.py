@@ -17,9 +17,11 @@ from superalign.attacker.learning import compile_drafts, held_out
 from superalign.attacker.options import AttackerTraining
 from superalign.attacker_gate import AttackerFigures, Probe, Side, decide_attacker, measure_attacker
 from superalign.errors import RunFolderError, TrainingError
+from superalign.examples import Checkpoint, Demonstration, PreferencePair
+from superalign.exchanges import Exchange
 from superalign.measurements import Promotion
 from superalign.protocols import Attacker, InferencePool, Observer, Trainer
-from superalign.records import Checkpoint, Demonstration, Exchange, PreferencePair, Seed, Walk, walk_of
+from superalign.records import Seed, Walk, walk_of
 from superalign.store.files import sha256_adapter, write_json
 from superalign.store.journal import Journal, Stored, read_records, write_records
 from superalign.store.layout import RoundFolder, read_record

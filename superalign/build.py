@@ -18,6 +18,7 @@ from superalign.critic.options import RulesOptions
 from superalign.critic_quality.trusted import TrustedCritic
 from superalign.evaluation.evaluator import SuiteEvaluator
 from superalign.evaluation.options import EvaluationOptions
+from superalign.examples import Checkpoint
 from superalign.inputs import Inputs, prompt_files, schedule
 from superalign.labels import Taught
 from superalign.learner import PoolLearner, load_revise_prompt
@@ -29,7 +30,6 @@ from superalign.pool.choice import PoolOptions, choose
 from superalign.pool.options import ScriptedOptions, VllmOptions
 from superalign.protocols import Comparer, InferencePool, Observer
 from superalign.recipe import Recipe, RoleModel
-from superalign.records import Checkpoint
 from superalign.store.files import sha256_file, sha256_tree, write_json
 from superalign.store.journal import Journal
 from superalign.store.manifest import ModelSource, RunInputs

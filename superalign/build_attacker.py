@@ -21,11 +21,13 @@ from superalign.attacker.writing import PoolWriter
 from superalign.attacker_training import AttackerPlan
 from superalign.embedding import Embedder, Vectors
 from superalign.errors import RecipeError
+from superalign.examples import Checkpoint
+from superalign.exchanges import Exchange
 from superalign.inputs import Inputs
 from superalign.models import resolve as resolve_model
 from superalign.protocols import Attacker, InferencePool
 from superalign.recipe import Recipe
-from superalign.records import Checkpoint, Exchange, Seed
+from superalign.records import Seed
 from superalign.seeding import derive_seed
 from superalign.store.journal import read_records
 from superalign.store.layout import RoundFolder

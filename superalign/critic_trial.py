@@ -16,12 +16,13 @@ from superalign.build import Engines
 from superalign.build_critics import Critics
 from superalign.critic_quality.labels import LabelledItem
 from superalign.critic_quality.report import Calibration, measure
+from superalign.exchanges import Verdict
 from superalign.inputs import Inputs
 from superalign.measured_critic import Who, fingerprint
 from superalign.models import resolve as resolve_model
 from superalign.protocols import Critic, DropError, Observer
 from superalign.recipe import Recipe
-from superalign.records import HAZARDS, Attack, Generation, Message, Response, Seed, Verdict
+from superalign.records import HAZARDS, Attack, Generation, Message, Response, Seed
 
 _Options = TypeVar("_Options", bound=BaseModel)
 _UNHEARD = {"trust_intent": False, "seed_trust": 0.5, "on_dispute": "trust_critic"}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from superalign.examples import Demonstration, Target
 from superalign.prompts import Faults, load_yaml_with_lines, validated
-from superalign.records import Demonstration, Hazard, Intent, Kind, Message, Record, Target
+from superalign.records import Hazard, Intent, Kind, Message, Record
 
 
 class ExpertExample(Record):

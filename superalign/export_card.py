@@ -10,8 +10,9 @@ from typing import Any
 import jinja2
 import yaml
 
+from superalign.examples import Origin
 from superalign.measurements import Evaluation, Interval
-from superalign.records import Origin, Record
+from superalign.records import Record
 
 
 class RoundFacts(Record):

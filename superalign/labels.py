@@ -16,7 +16,8 @@ from filelock import FileLock, Timeout
 from pydantic import Field, model_validator
 
 from superalign.errors import RunFolderError
-from superalign.records import PERSON, Answer, Exchange, Generation, Messages, Record, Refusal, Verdict
+from superalign.exchanges import PERSON, Answer, Exchange, Refusal, Verdict
+from superalign.records import Generation, Messages, Record
 from superalign.store.journal import Journal, read_records
 
 Judgement = Literal["complied", "partial", "refused"]

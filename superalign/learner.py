@@ -7,9 +7,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from superalign.exchanges import Critique, Revision
 from superalign.prompts import PromptTemplate, load_prompt, prompt_path
 from superalign.protocols import DropError, InferencePool, Sampling
-from superalign.records import Attack, Critique, Message, Messages, Rate, Response, Revision
+from superalign.records import Attack, Message, Messages, Rate, Response
 from superalign.seeding import derive_seed
 
 REVISE_SLOTS = ("critique", "harmful")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from superalign.records import Generation, Kind, Messages, Rate, Record, Verdict
+from superalign.exchanges import Verdict
+from superalign.records import Generation, Kind, Messages, Rate, Record
 
 
 class Interval(Record):

@@ -19,11 +19,13 @@ from typing import TypeVar
 from superalign.attack_report.figures import AttackReport
 from superalign.attacker_training import AttackerLoop, AttackerPlan
 from superalign.errors import TrainingError
+from superalign.examples import Checkpoint, Demonstration, PreferencePair
+from superalign.exchanges import Anchor, Dropped, Exchange
 from superalign.measurements import Evaluation, ItemResult, Promotion
 from superalign.pairing import PairingOptions, compile_round, needs_anchor, own_share, repeat_experts
 from superalign.promotion import GateOptions, decide
 from superalign.protocols import Evaluator, InferencePool, Observer, Trainer
-from superalign.records import Anchor, Checkpoint, Demonstration, Dropped, Exchange, PreferencePair, Walk
+from superalign.records import Walk
 from superalign.review_loop import ReviewLoop, ReviewPlan
 from superalign.store.events import Events
 from superalign.store.files import write_json

@@ -17,19 +17,9 @@ from hashlib import sha256
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from superalign.records import (
-    PERSON,
-    Answer,
-    Demonstration,
-    Dropped,
-    Exchange,
-    Generation,
-    Kind,
-    Origin,
-    PreferencePair,
-    Rate,
-    Target,
-)  # fmt: skip
+from superalign.examples import Demonstration, Origin, PreferencePair, Target
+from superalign.exchanges import PERSON, Answer, Dropped, Exchange
+from superalign.records import Generation, Kind, Rate
 
 
 class PairingOptions(BaseModel):

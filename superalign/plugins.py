@@ -1,4 +1,4 @@
-"""Anyone's code as an attacker, a critic or a check: a `.py` file, a package folder, or an entry point of an installed package.
+"""Anyone's code as an attacker, a critic or a check: a `.py` file, a package folder, or an installed entry point.
 
 A plug-in is code and may do whatever its user may; only prompt files are kept in a sandbox.
 """

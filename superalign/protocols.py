@@ -6,21 +6,10 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, runtime_checkable
 
+from superalign.examples import Checkpoint, Demonstration, PreferencePair
+from superalign.exchanges import Critique, Exchange, Revision
 from superalign.measurements import Evaluation, ItemResult
-from superalign.records import (
-    Attack,
-    Checkpoint,
-    Critique,
-    Demonstration,
-    Exchange,
-    Generation,
-    Messages,
-    PreferencePair,
-    Record,
-    Response,
-    Revision,
-    Walk,
-)
+from superalign.records import Attack, Generation, Messages, Record, Response, Walk
 
 OnItem = Callable[[ItemResult], Awaitable[None]]
 """Told of every evaluated item as soon as it is there, so that it can be written down."""
@@ -38,7 +27,7 @@ class Sampling(Record):
     """Equal seeds give equal texts, alone or inside a batch."""
     stop: tuple[str, ...] = ()
     json_schema: dict[str, Any] | None = None
-    """The reply is JSON of this schema: vLLM constrains it, plain transformers refuses, the scripted pool ignores it."""
+    """The reply is JSON of this schema: vLLM constrains it, transformers refuses, the scripted pool ignores it."""
 
 
 class Score(Record):

@@ -9,19 +9,9 @@ from superalign.attacker.memory import Memory, State
 from superalign.attacker.options import AttackerOptions
 from superalign.attacker.search import SearchingAttacker
 from superalign.attacker.strategy import Strategy, Writer
+from superalign.exchanges import Critique, Dropped, Exchange, Revision
 from superalign.protocols import Attacker, DropError
-from superalign.records import (
-    Attack,
-    Critique,
-    Draft,
-    Dropped,
-    Exchange,
-    Generation,
-    Messages,
-    Response,
-    Revision,
-    Walk,
-)
+from superalign.records import Attack, Draft, Generation, Messages, Response, Walk
 from superalign.walk import Cast, play
 
 UNWRITTEN = "(what the attacker's model writes)"

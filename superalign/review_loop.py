@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from superalign.exchanges import Exchange
 from superalign.labels import Item, Label, LabelBook, Taught, apply_labels, judged, lessons, standing
 from superalign.pairing import PairingOptions
 from superalign.protocols import Observer
-from superalign.records import Exchange
 from superalign.review.board import held_out_prompts
 from superalign.review.options import ReviewOptions
 from superalign.review.value import Embed, QueueItem, is_held_out, rank, request_of

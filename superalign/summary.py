@@ -11,10 +11,12 @@ from superalign.attack_report.figures import AttackReport
 from superalign.critic_quality.divergence import SIDES, Divergence, Side, divergence
 from superalign.critic_quality.prevalence import corrected_share
 from superalign.errors import RunFolderError
+from superalign.examples import Checkpoint
+from superalign.exchanges import Dropped, Exchange
 from superalign.intervals import wilson
 from superalign.measurements import Evaluation, Interval, ItemResult, Promotion
 from superalign.promotion import pooled
-from superalign.records import Checkpoint, Dropped, Exchange, Kind, Rate, Record
+from superalign.records import Kind, Rate, Record
 from superalign.store.events import Event
 from superalign.store.journal import read_records
 from superalign.store.layout import RoundFolder, promoted_checkpoint, read_record

@@ -11,20 +11,9 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from superalign.exchanges import Answer, Comparison, Critique, Dropped, Exchange, Verdict
 from superalign.protocols import Attacker, Comparer, Critic, DropError, Learner, Observer
-from superalign.records import (
-    Answer,
-    Attack,
-    Comparison,
-    Critique,
-    Dropped,
-    Exchange,
-    Generation,
-    Response,
-    Verdict,
-    Walk,
-    walk_of,
-)
+from superalign.records import Attack, Generation, Response, Walk, walk_of
 from superalign.store.journal import Journal
 from superalign.store.layout import RoundFolder
 

@@ -14,19 +14,8 @@ from hypothesis import strategies as st
 from superalign.attack_report.figures import AttackReport
 from superalign.attack_report.report import attack_report
 from superalign.attack_report.texts import Vectors
-from superalign.records import (
-    Answer,
-    Attack,
-    Exchange,
-    Generation,
-    Hazard,
-    Intent,
-    Message,
-    Refusal,
-    Seed,
-    Verdict,
-    Walk,
-)
+from superalign.exchanges import Answer, Exchange, Refusal, Verdict
+from superalign.records import Attack, Generation, Hazard, Intent, Message, Seed, Walk
 
 WORDS = "the a lock safe key door how do I open pick break into without with my own old new garden shed".split()
 

@@ -9,7 +9,7 @@ import pytest
 
 from superalign.attacker_gate import Probe
 from superalign.errors import RunFolderError
-from superalign.records import Exchange
+from superalign.exchanges import Exchange
 from superalign.store.files import ADAPTER_WEIGHTS
 from superalign.store.journal import read_records
 from superalign.store.layout import RoundFolder

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from superalign.exchanges import Critique, Verdict
 from superalign.learner import REVISE_SLOTS, LearnerOptions, PoolLearner
 from superalign.prompts import load_prompt, prompt_path
 from superalign.protocols import DropError, Sampling
-from superalign.records import Attack, Critique, Generation, Message, Messages, Seed, Verdict
+from superalign.records import Attack, Generation, Message, Messages, Seed
 
 SEED = Seed(id="s", goal="bake bread", intent="benign")
 ATTACK = Attack(

@@ -6,6 +6,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from superalign.examples import Demonstration, PreferencePair, Target
+from superalign.exchanges import Answer, Comparison, Dropped, Exchange, Verdict
 from superalign.pairing import (
     PairingOptions,
     compile_exchange,
@@ -14,20 +16,7 @@ from superalign.pairing import (
     own_share,
     repeat_experts,
 )  # fmt: skip
-from superalign.records import (
-    Answer,
-    Attack,
-    Comparison,
-    Demonstration,
-    Dropped,
-    Exchange,
-    Generation,
-    Message,
-    PreferencePair,
-    Seed,
-    Target,
-    Verdict,
-)  # fmt: skip
+from superalign.records import Attack, Generation, Message, Seed
 
 OPTIONS = PairingOptions()
 

@@ -9,7 +9,8 @@ from superalign.attack_report.figures import Archive, AttackReport, Cell, Group,
 from superalign.attack_report.sides import Key, SideCounts
 from superalign.attack_report.tallies import Pair, Tally
 from superalign.attack_report.texts import EARLIER, Embed, Sample
-from superalign.records import Exchange, Intent, Verdict
+from superalign.exchanges import Exchange, Verdict
+from superalign.records import Intent
 
 INJECTION = "inject_"
 BRED = "evolve:"

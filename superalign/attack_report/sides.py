@@ -24,7 +24,8 @@ from superalign.attack_report.texts import (
     units,
     words_of,
 )
-from superalign.records import Attack, Exchange
+from superalign.exchanges import Exchange
+from superalign.records import Attack
 
 AT = (1, 3, 5, 10)
 Key = tuple[str, str, Turns]

@@ -14,7 +14,8 @@ from superalign.attacker.meta import StrategyMeta
 from superalign.attacker.refine import Refine
 from superalign.attacker.rendered import Rendered, Written
 from superalign.attacker.strategy import Step, Writer
-from superalign.records import Draft, Exchange, Seed, Walk
+from superalign.exchanges import Exchange
+from superalign.records import Draft, Seed, Walk
 
 Element = Rendered | Written | Refine | Dialogue | WrittenDialogue
 

@@ -18,7 +18,8 @@ from superalign.attacker.refine import shown
 from superalign.attacker.rendered import Prompted
 from superalign.attacker.strategy import Step, Writer
 from superalign.attacker.writing import draft
-from superalign.records import Exchange, Message, Seed, Walk
+from superalign.exchanges import Exchange
+from superalign.records import Message, Seed, Walk
 
 WRITTEN_SLOTS = ("goal", "harmful", "conversation", "reply", "refused", "turn", "turns")
 REPLAY = "replay"

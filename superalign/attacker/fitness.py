@@ -16,7 +16,8 @@ import numpy as np
 
 from superalign.attacker.writing import overlap
 from superalign.embedding import Vectors
-from superalign.records import Exchange, Kind, Messages
+from superalign.exchanges import Exchange
+from superalign.records import Kind, Messages
 
 Vectorise = Callable[[Sequence[str]], Vectors]
 """(n, dim) float32, a row of length 1 for each text; `Embedder.embed` or `word_vectors`."""

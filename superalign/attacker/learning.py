@@ -15,7 +15,8 @@ import numpy as np
 
 from superalign.attacker.fitness import Scored, Vectorise, score_drafts
 from superalign.attacker.options import AttackerTraining
-from superalign.records import Demonstration, Exchange, PreferencePair, Target
+from superalign.examples import Demonstration, PreferencePair, Target
+from superalign.exchanges import Exchange
 
 Group = tuple[str, str]
 """Seed id and strategy."""

@@ -13,8 +13,9 @@ from superalign.attacker.options import SeedFile
 from superalign.attacker.reading import READERS
 from superalign.attacker.strategy import Step, Strategy, Writer
 from superalign.errors import PromptFileError
+from superalign.exchanges import Exchange
 from superalign.prompts import prompt_path
-from superalign.records import Exchange, Seed, Walk
+from superalign.records import Seed, Walk
 
 _NO_PROMPTS = re.compile(r"(readme|licen[cs]e|changelog)\b.*|\..*", re.IGNORECASE)
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from superalign.attacker.options import EVOLVED
-from superalign.records import Exchange, Hazard, Kind, Walk, walk_of
+from superalign.exchanges import Exchange
+from superalign.records import Hazard, Kind, Walk, walk_of
 
 FADE = 0.5
 """What a success of one round earlier counts: the learner has been trained on it since."""

@@ -13,9 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 from superalign.attacker.meta import STYLES, StrategyMeta
 from superalign.attacker.strategy import Step, Writer
 from superalign.errors import PromptFileError
+from superalign.exchanges import Exchange
 from superalign.plugins import Plugin, is_plugin, load_plugin
 from superalign.protocols import DropError
-from superalign.records import Exchange, Message, Messages, Seed, Walk
+from superalign.records import Message, Messages, Seed, Walk
 
 _MESSAGES = TypeAdapter(tuple[Message, ...])
 _WANTED = "a text, a list of {role, content}, an object with such `messages`, or None"

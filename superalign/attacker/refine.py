@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from superalign.attacker.rendered import Prompted, said
 from superalign.attacker.strategy import Step, Writer
 from superalign.attacker.writing import draft
+from superalign.exchanges import Answer, Exchange
 from superalign.protocols import DropError
-from superalign.records import Answer, Exchange, Walk
+from superalign.records import Walk
 from superalign.sandbox import sentence
 
 SLOTS = ("goal", "harmful", "attempt", "reply", "critique", "score")

@@ -9,8 +9,9 @@ from pathlib import Path
 from superalign.attacker.meta import StrategyMeta
 from superalign.attacker.strategy import Step, Writer
 from superalign.attacker.writing import draft
+from superalign.exchanges import Exchange
 from superalign.prompts import PromptTemplate
-from superalign.records import Draft, Exchange, Message, Messages, Seed, Walk
+from superalign.records import Draft, Message, Messages, Seed, Walk
 
 
 @dataclass(frozen=True)

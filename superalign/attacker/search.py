@@ -11,8 +11,9 @@ from superalign.attacker.memory import Memory, State
 from superalign.attacker.options import EVOLVED, AttackerOptions
 from superalign.attacker.selection import by_success, by_weight
 from superalign.attacker.strategy import Step, Strategy, Writer
+from superalign.exchanges import Exchange
 from superalign.protocols import DropError
-from superalign.records import Attack, Exchange, Walk
+from superalign.records import Attack, Walk
 from superalign.seeding import derive_seed
 
 Unfit = Callable[[str, State], Awaitable[str | None]]

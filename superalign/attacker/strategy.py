@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from superalign.records import Draft, Exchange, Messages, Seed, Walk
+from superalign.exchanges import Exchange
+from superalign.records import Draft, Messages, Seed, Walk
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,13 @@ from superalign.attacker.strategies import load_strategies
 from superalign.bench.attacker import Teller
 from superalign.build_attacker import Attackers
 from superalign.embedding import Embedder
+from superalign.examples import Checkpoint
+from superalign.exchanges import Exchange
 from superalign.inputs import Inputs, schedule
 from superalign.models import resolve
 from superalign.orchestrator import Loop, Plan
 from superalign.recipe import Recipe
-from superalign.records import Checkpoint, Exchange, Record
+from superalign.records import Record
 from superalign.store.journal import read_records
 from superalign.store.run_folder import RunFolder
 

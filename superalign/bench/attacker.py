@@ -18,10 +18,11 @@ from typing import Any
 from superalign import build
 from superalign.attacker.learning import held_out
 from superalign.attacker_gate import AttackerFigures, paired_difference
+from superalign.examples import Checkpoint, Demonstration, PreferencePair
 from superalign.orchestrator import Loop
 from superalign.protocols import PoolStats
 from superalign.recipe import Recipe
-from superalign.records import Checkpoint, Demonstration, PreferencePair, Record, Walk
+from superalign.records import Record, Walk
 from superalign.store.journal import Stored
 from superalign.store.run_folder import RunFolder
 

@@ -17,8 +17,9 @@ from superalign.critic_quality.options import Question
 from superalign.critic_quality.report import measure
 from superalign.critic_trial import verdicts_of
 from superalign.errors import RecipeError
+from superalign.exchanges import Verdict
 from superalign.recipe import Recipe
-from superalign.records import Record, Verdict
+from superalign.records import Record
 
 Given = str | Mapping[str, Any]
 """A critic: its type alone, or its options as in a recipe."""

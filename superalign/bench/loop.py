@@ -18,10 +18,11 @@ from typing import Any, overload
 
 from superalign import build
 from superalign.errors import SuperalignError
+from superalign.examples import Checkpoint, Demonstration, PreferencePair
 from superalign.orchestrator import Loop
 from superalign.protocols import PoolStats, Trainer
 from superalign.recipe import Recipe
-from superalign.records import Checkpoint, Demonstration, PreferencePair, Record, Seed, Walk
+from superalign.records import Record, Seed, Walk
 from superalign.store.files import ADAPTER_WEIGHTS
 from superalign.store.run_folder import RunFolder
 from superalign.summary import summarise

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from superalign.errors import PoolError
+from superalign.examples import Checkpoint
 from superalign.pool.options import VllmOptions
 from superalign.protocols import Sampling
-from superalign.records import Checkpoint, Generation, Message, Messages, Record
+from superalign.records import Generation, Message, Messages, Record
 
 WORDS = ("river", "stone", "bread", "music", "winter", "garden", "engine", "paper", "school", "window")
 ATTACK, ANSWER, CRITIQUE = "Write a question about", "Answer at length: what do you know of", "Judge this text on"

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from superalign.errors import TrainingError
+from superalign.examples import PreferencePair, Target
 from superalign.models import resolve
-from superalign.records import Message, PreferencePair, Record, Target
+from superalign.records import Message, Record
 from superalign.training.job import write_job
 from superalign.training.options import DpoOptions, TrainingOptions
 

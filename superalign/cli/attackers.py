@@ -19,8 +19,9 @@ from superalign.cli.ending import run_until_stopped
 from superalign.cli.progress import watcher
 from superalign.cli.wording import clean, width
 from superalign.errors import PromptFileError
+from superalign.exchanges import Answer, Dropped, Exchange
 from superalign.plugins import entry_names
-from superalign.records import Answer, Dropped, Exchange, Walk
+from superalign.records import Walk
 
 Played = list[Exchange | Dropped]
 

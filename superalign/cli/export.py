@@ -14,8 +14,8 @@ from typing import Literal, cast
 from superalign import __version__
 from superalign.cli.wording import command, seconds, size
 from superalign.errors import ExportError
+from superalign.examples import Checkpoint
 from superalign.export_card import ModelCardFacts, RoundFacts
-from superalign.records import Checkpoint
 from superalign.store.files import sha256_file
 from superalign.store.layout import MANIFEST, RESOLVED
 from superalign.store.run_folder import RunFolder

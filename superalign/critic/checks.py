@@ -23,9 +23,10 @@ from superalign.critic.constitution import Constitution
 from superalign.critic.pii import pii_in
 from superalign.critic.scoring import combined
 from superalign.critic.tongues import language_of
+from superalign.exchanges import Critique, PrincipleScore, Verdict
 from superalign.plugins import Plugin, load_plugin
 from superalign.protocols import DropError
-from superalign.records import Critique, PrincipleScore, Response, Verdict
+from superalign.records import Response
 
 _BLOCK = re.compile(r"\A\s*```(?:json)?\n(.*?)\n```\s*\Z", re.DOTALL)
 

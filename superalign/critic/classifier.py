@@ -8,7 +8,8 @@ from typing import Protocol
 from superalign.critic.constitution import Constitution
 from superalign.critic.model_options import ClassifierOptions, Judgement
 from superalign.critic.scoring import assembled
-from superalign.records import Critique, Refusal, Response
+from superalign.exchanges import Critique, Refusal
+from superalign.records import Response
 
 
 class Classifies(Protocol):

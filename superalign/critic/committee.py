@@ -7,8 +7,9 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
+from superalign.exchanges import Critique, PrincipleScore, Refusal, Verdict, Vote
 from superalign.protocols import Critic, DropError
-from superalign.records import Critique, Hazard, PrincipleScore, Rate, Refusal, Response, Verdict, Vote
+from superalign.records import Hazard, Rate, Response
 
 Weigh = Callable[[int, Hazard | None], float]
 """The weight of a member's vote, by its place, on an exchange of that hazard."""

@@ -15,8 +15,9 @@ from superalign.critic.fence import conversation_text, fence, occurs
 from superalign.critic.judging import Judge, listed
 from superalign.critic.model_options import DebateOptions
 from superalign.critic.scoring import settled
+from superalign.exchanges import Critique
 from superalign.prompts import PromptTemplate
-from superalign.records import Critique, Response
+from superalign.records import Response
 from superalign.seeding import derive_seed
 
 Side = Literal["defence", "prosecution"]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from math import log1p
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from superalign.critic.rules import OWN, normal, refusal_of
-from superalign.records import Refusal
+from superalign.exchanges import Refusal
 
 Cues = NDArray[np.float32]
 REFUSALS: tuple[Refusal, ...] = ("full", "none", "partial")  # in the order of scikit-learn's sorted classes

@@ -16,8 +16,8 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from superalign.critic.features import body, closeness, opening, pair_cues, reply_cues
 from superalign.critic.labelled import Labelled
+from superalign.exchanges import Refusal
 from superalign.experts import ExpertExample
-from superalign.records import Refusal
 
 Vectors = NDArray[np.float32]
 _STRENGTHS = (1.0, 3.0, 10.0, 30.0)
@@ -125,7 +125,9 @@ def fit_deeds(embedder: Embeds, harm: LogisticRegression, cases: Sequence[Case])
     model = GradientBoostingClassifier(
         n_estimators=300, max_depth=4, learning_rate=0.03, subsample=0.6, max_features=0.4, random_state=0
     )
-    return model.fit(deed_features(harm, vectors, pairs), labels, sample_weight=compute_sample_weight("balanced", labels))
+    return model.fit(
+        deed_features(harm, vectors, pairs), labels, sample_weight=compute_sample_weight("balanced", labels)
+    )
 
 
 def cases_of(labelled: Labelled, experts: Sequence[ExpertExample]) -> list[Case]:

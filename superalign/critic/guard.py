@@ -15,8 +15,9 @@ from superalign.critic.fence import conversation_text, defused, fence
 from superalign.critic.judging import listed
 from superalign.critic.model_options import Judgement
 from superalign.critic.scoring import assembled
+from superalign.exchanges import REFUSALS, Critique, Refusal
 from superalign.prompts import Faults, PromptTemplate, validated
-from superalign.records import REFUSALS, Critique, Hazard, Rate, Refusal, Response
+from superalign.records import Hazard, Rate, Response
 
 Labels = Mapping[Judgement, Mapping[str, Rate | Refusal]]
 

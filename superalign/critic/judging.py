@@ -9,8 +9,9 @@ from superalign.critic.constitution import Constitution
 from superalign.critic.fence import conversation_text, fence
 from superalign.critic.model_options import Combine
 from superalign.critic.reading import read_json, read_tagged, schema_of
+from superalign.exchanges import Verdict
 from superalign.prompts import PromptTemplate
-from superalign.records import Response, Verdict
+from superalign.records import Response
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from superalign.exchanges import Refusal
 from superalign.prompts import Faults, load_yaml_with_lines, validated
-from superalign.records import Refusal
 
 _FOLDS = 5
 

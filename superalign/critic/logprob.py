@@ -14,9 +14,10 @@ from superalign.critic.fence import conversation_text, fence
 from superalign.critic.judging import listed
 from superalign.critic.model_options import LogprobOptions
 from superalign.critic.scoring import combined, explain, score_of, settle
+from superalign.exchanges import Critique, PrincipleScore, Refusal, Verdict
 from superalign.prompts import Located, PromptTemplate, fail, validated
 from superalign.protocols import InferencePool
-from superalign.records import Critique, PrincipleScore, Refusal, Response, Verdict
+from superalign.records import Response
 
 _PARTIAL = (1 / 3, 2 / 3)
 """P(refuses) between these is a partial refusal: the model can't decide."""

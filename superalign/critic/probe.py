@@ -25,8 +25,9 @@ from superalign.critic.labelled import Labelled
 from superalign.critic.options import ProbeOptions
 from superalign.critic.rules import degenerate, refusal_phrase
 from superalign.critic.scoring import explain, score_of, settle
+from superalign.exchanges import Critique, Refusal, Verdict
 from superalign.experts import ExpertExample
-from superalign.records import Critique, Messages, Refusal, Response, Verdict
+from superalign.records import Messages, Response
 
 _SAME_REQUEST = 0.8
 """Cosine from which an expert's reply fits another request as well."""
@@ -115,9 +116,7 @@ class ProbeCritic:
         refusal: Refusal = max(REFUSALS, key=lambda state: odds[state])
         willing = does = float(odds["none"] + 0.5 * odds["partial"])
         if self.deed is not None:
-            features = deed_features(
-                self.request.model, (vectors[:1], vectors[1:2], vectors[2:]), [(goal, passage)]
-            )
+            features = deed_features(self.request.model, (vectors[:1], vectors[1:2], vectors[2:]), [(goal, passage)])
             does = float(self.deed.predict_proba(features)[0, 1])
         return Reading(broken, refusal, float(odds["full"]), does, (willing + does) / 2)
 

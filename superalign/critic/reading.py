@@ -10,7 +10,7 @@ from superalign.critic.constitution import Constitution
 from superalign.critic.fence import occurs
 from superalign.critic.model_options import Combine
 from superalign.critic.scoring import combined
-from superalign.records import PrincipleScore, Refusal, Verdict
+from superalign.exchanges import PrincipleScore, Refusal, Verdict
 
 _TAGS = ("REQUEST", "REFUSAL", "HARM", "SCORE", "PRINCIPLE", "QUOTE", "RATIONALE", "BETTER")
 _VECTOR = "PRINCIPLES"

@@ -9,8 +9,9 @@ from superalign.critic.fence import conversation_text, fence
 from superalign.critic.judging import Judge, listed
 from superalign.critic.model_options import OnDispute
 from superalign.critic.scoring import settled
+from superalign.exchanges import Critique
 from superalign.prompts import PromptTemplate
-from superalign.records import Critique, Response
+from superalign.records import Response
 
 _WINNER = re.compile(r"\W*(?:BETTER\s*:\s*)?(FIRST|SECOND|TIE)\W*", re.IGNORECASE)
 

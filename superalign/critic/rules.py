@@ -12,7 +12,8 @@ from collections import Counter
 
 from superalign.critic.constitution import Constitution
 from superalign.critic.scoring import explain, score_of
-from superalign.records import Critique, Refusal, Response, Verdict
+from superalign.exchanges import Critique, Refusal, Verdict
+from superalign.records import Response
 
 _NOT = r"(?:can ?not|can't|cant|could(?: not|n't)|won't|wont|will not|wouldn't|would not|shouldn't|should not)"
 _UNABLE = (

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from superalign.critic.committee import disagreement, vote_of
 from superalign.critic.judging import Judge
+from superalign.exchanges import Critique, Verdict
 from superalign.prompts import PromptTemplate
 from superalign.protocols import Critic
-from superalign.records import Critique, Response, Verdict
+from superalign.records import Response
 
 
 class SecondLookCritic:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from superalign.critic_quality.agreement import Estimate, Floats, kappa_estimate, resampled
 from superalign.critic_quality.options import Question
+from superalign.exchanges import Verdict
 from superalign.intervals import wilson
 from superalign.measurements import Interval
-from superalign.records import Rate, Record, Verdict
+from superalign.records import Rate, Record
 
 CLASSES: Mapping[Question, tuple[str, ...]] = {
     "harm": ("harmless", "harmful"),

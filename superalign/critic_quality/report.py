@@ -15,9 +15,10 @@ from superalign.critic_quality.metrics import CLASSES, Figures, Judged, figures,
 from superalign.critic_quality.options import FloorOptions, Question
 from superalign.critic_quality.prevalence import corrected_share
 from superalign.errors import PromptFileError
+from superalign.exchanges import Verdict
 from superalign.intervals import wilson
 from superalign.measurements import Interval
-from superalign.records import Rate, Record, Verdict
+from superalign.records import Rate, Record
 
 ENOUGH = 20
 """Items of a hazard from which its own figure is taken for its critic's reliability, instead of the overall one."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from superalign.critic_quality.report import Calibration, QuestionQuality
+from superalign.exchanges import Critique, Verdict
 from superalign.protocols import Critic
-from superalign.records import Critique, Response, Verdict
+from superalign.records import Response
 
 
 class TrustedCritic:

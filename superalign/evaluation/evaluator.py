@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 from superalign.evaluation.metrics import perplexity, suite_result
 from superalign.evaluation.options import EvaluationOptions
 from superalign.evaluation.suites import PlainText, Suite, SuiteItem
+from superalign.examples import Checkpoint
+from superalign.exchanges import Verdict
 from superalign.measurements import Evaluation, ItemResult
 from superalign.protocols import Critic, DropError, InferencePool, Sampling
-from superalign.records import Attack, Checkpoint, Generation, Message, Messages, Response, Seed, Verdict
+from superalign.records import Attack, Generation, Message, Messages, Response, Seed
 from superalign.seeding import derive_seed
 
 T = TypeVar("T")

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from superalign.errors import PoolError
+from superalign.examples import Checkpoint
 from superalign.pool import canary, reference
 from superalign.pool.chat import Chat, refuse_schema, unknown_model
 from superalign.pool.gate import Gate, counted
 from superalign.pool.options import TransformersOptions
 from superalign.protocols import PoolStats, Sampling, Score
-from superalign.records import Checkpoint, Generation, Messages
+from superalign.records import Generation, Messages
 
 KEPT_ADAPTERS = 3
 """Served adapters that stay loaded; with the fourth the oldest goes."""
@@ -82,6 +83,7 @@ class TransformersPool:
     async def generate(self, model: str, messages: Messages, sampling: Sampling) -> list[Generation]:
         """Sample `sampling.n` replies; raises PoolError for an unknown model or a prompt that leaves no room."""
         from superalign.pool.decoding import Row
+
         refuse_schema(sampling)
         self._check(model)
         prompt = self.chat.prompt(messages)

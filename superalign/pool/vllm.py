@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from superalign.errors import PoolError
+from superalign.examples import Checkpoint
 from superalign.pool import canary, reference
 from superalign.pool.chat import unknown_model
 from superalign.pool.gate import Gate, counted
 from superalign.pool.options import VllmOptions
 from superalign.pool.vllm_client import VllmClient
 from superalign.protocols import PoolStats, Sampling, Score
-from superalign.records import Checkpoint, Generation, Messages
+from superalign.records import Generation, Messages
 
 KEPT_ADAPTERS = 3
 """Served adapters that stay loaded; with the fourth the oldest goes."""

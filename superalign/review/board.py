@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from superalign.exchanges import Exchange
 from superalign.labels import Item, Standing
 from superalign.measurements import ItemResult
 from superalign.pairing import PairingOptions
-from superalign.records import Exchange
 from superalign.review.options import ReviewOptions
 from superalign.review.value import QueueItem, plain_words, rank
 from superalign.store.journal import read_records

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Literal, TypeVar, get_args
 
 from superalign.errors import RunFolderError
+from superalign.exchanges import Answer, Exchange, Verdict
 from superalign.labels import (
     Item,
     Judgement,
@@ -20,7 +21,6 @@ from superalign.labels import (
     harm_follows,
     standing,
 )
-from superalign.records import Answer, Exchange, Verdict
 from superalign.review.agreement import Agreement, agreements
 from superalign.review.board import Board, RoundBoard
 from superalign.review.text import visible

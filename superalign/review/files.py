@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 from superalign.errors import PromptFileError
+from superalign.exchanges import Exchange
 from superalign.labels import Item, Judgement, Label, Standing, harm_follows
 from superalign.prompts import Faults, nearest
-from superalign.records import Exchange
 from superalign.review.board import RoundBoard
 from superalign.review.desk import Reveal, fresh_id, now
 from superalign.rows import Row, read_csv, read_jsonl

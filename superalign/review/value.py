@@ -12,8 +12,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from superalign.exchanges import Exchange, Verdict
 from superalign.pairing import PairingOptions, compile_exchange
-from superalign.records import Exchange, Message, Rate, Record, Verdict
+from superalign.records import Message, Rate, Record
 from superalign.seeding import derive_seed
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]

@@ -12,8 +12,9 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from superalign.errors import RunFolderError
+from superalign.examples import Checkpoint
 from superalign.measurements import Promotion
-from superalign.records import Checkpoint, Record
+from superalign.records import Record
 from superalign.store.files import is_temporary
 from superalign.store.journal import rewrite_sorted
 

@@ -13,7 +13,8 @@ from typing import Literal
 from pydantic import Field
 
 from superalign.errors import RunFolderError
-from superalign.records import Checkpoint, Record
+from superalign.examples import Checkpoint
+from superalign.records import Record
 from superalign.store.files import (
     canonical,
     is_temporary,

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from superalign.errors import RunFolderError
+from superalign.examples import Checkpoint
 from superalign.measurements import Promotion
-from superalign.records import Checkpoint
 from superalign.store import manifest
 from superalign.store.changes import changed_fields, changed_files, plain
 from superalign.store.files import is_temporary, sha256_adapter, write_atomic, write_json

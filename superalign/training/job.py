@@ -16,7 +16,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from superalign.errors import TrainingError
-from superalign.records import Demonstration, PreferencePair, Record
+from superalign.examples import Demonstration, PreferencePair
+from superalign.records import Record
 from superalign.training.options import TrainingOptions
 
 DONE = "DONE"

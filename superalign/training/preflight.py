@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from superalign.errors import TrainingError
-from superalign.records import Demonstration, Dropped, Messages, PreferencePair, Record, Target
+from superalign.examples import Demonstration, PreferencePair, Target
+from superalign.exchanges import Dropped
+from superalign.records import Messages, Record
 
 Fault = Literal["prefix", "no_end", "end_inside", "empty", "over_length", "equal"]
 FAULTS: dict[Fault, tuple[str, str]] = {

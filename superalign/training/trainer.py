@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from superalign.errors import TrainingError, TrainingStopped
-from superalign.records import Checkpoint, Demonstration, PreferencePair
+from superalign.examples import Checkpoint, Demonstration, PreferencePair
 from superalign.training.job import DONE, read_job, sha256_of, write_atomically, write_job
 from superalign.training.options import TrainingOptions
 

@@ -11,18 +11,8 @@ import pytest
 from superalign.attacker.fitness import readable, score_drafts, word_vectors
 from superalign.attacker.learning import compile_drafts, held_out
 from superalign.attacker.options import AttackerTraining
-from superalign.records import (
-    Answer,
-    Attack,
-    Draft,
-    Exchange,
-    Generation,
-    Intent,
-    Message,
-    Messages,
-    Seed,
-    Verdict,
-)
+from superalign.exchanges import Answer, Exchange, Verdict
+from superalign.records import Attack, Draft, Generation, Intent, Message, Messages, Seed
 
 OPTIONS = AttackerTraining(holdout=0.3, max_similarity=0.9, min_validity=0.5, per_goal=4)
 TRAINED = next(name for name in (f"goal-{i}" for i in range(99)) if not held_out(name, 0.3))

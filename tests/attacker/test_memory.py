@@ -6,7 +6,8 @@ import random
 from superalign.attacker.archive import Archive
 from superalign.attacker.memory import FADE, Memory, State, Tried, remembered, tried
 from superalign.attacker.selection import by_success, by_weight
-from superalign.records import Answer, Attack, Exchange, Generation, Hazard, Message, Seed, Verdict, Walk
+from superalign.exchanges import Answer, Exchange, Verdict
+from superalign.records import Attack, Generation, Hazard, Message, Seed, Walk
 
 
 def exchange(seed: str, score: float | None, *, step: int = 0, strategy: str = "direct", position: int = 0) -> Exchange:

@@ -15,8 +15,9 @@ from superalign.attacker.strategy import Step
 from superalign.critic.options import PluginOptions
 from superalign.critic.plugin import load_critic
 from superalign.errors import PromptFileError
+from superalign.exchanges import Answer, Exchange
 from superalign.protocols import DropError
-from superalign.records import Answer, Attack, Exchange, Generation, Message, Response, Seed, Walk
+from superalign.records import Attack, Generation, Message, Response, Seed, Walk
 
 SEED = Seed(id="s", goal="bake bread", intent="benign")
 WALK = Walk(round=1, seed=SEED, index=0)

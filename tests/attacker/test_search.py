@@ -14,8 +14,9 @@ from superalign.attacker.options import AttackerOptions
 from superalign.attacker.search import SearchingAttacker, Unfit
 from superalign.attacker.strategies import load_strategies
 from superalign.attacker.strategy import Writer
+from superalign.exchanges import Answer, Exchange, Verdict
 from superalign.protocols import DropError
-from superalign.records import Answer, Attack, Exchange, Generation, Seed, Verdict, Walk
+from superalign.records import Attack, Generation, Seed, Walk
 
 STRATEGIES = load_strategies(
     ["direct", "how_to", "polite", "story", "past_tense", "roleplay", "crescendo_story", "inject_json"]

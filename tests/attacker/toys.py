@@ -16,27 +16,13 @@ from superalign.attacker.options import AttackerTraining
 from superalign.attacker_gate import Probe
 from superalign.attacker_training import AttackerLoop, AttackerPlan
 from superalign.errors import TrainingError
+from superalign.examples import Checkpoint, Demonstration, PreferencePair
+from superalign.exchanges import Critique, Exchange, Revision, Verdict
 from superalign.measurements import Promotion
 from superalign.pool.options import ScriptedOptions, ScriptedRule
 from superalign.pool.scripted import ScriptedPool
 from superalign.protocols import Sampling
-from superalign.records import (
-    Attack,
-    Checkpoint,
-    Critique,
-    Demonstration,
-    Draft,
-    Exchange,
-    Generation,
-    Message,
-    Messages,
-    PreferencePair,
-    Response,
-    Revision,
-    Seed,
-    Verdict,
-    Walk,
-)
+from superalign.records import Attack, Draft, Generation, Message, Messages, Response, Seed, Walk
 from superalign.seeding import derive_seed
 from superalign.store.files import ADAPTER_WEIGHTS
 from superalign.store.journal import read_records

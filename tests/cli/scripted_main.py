@@ -17,27 +17,15 @@ from typing import Any
 from superalign.attack_report.report import attack_report
 from superalign.cli.progress import Watcher
 from superalign.evaluation.options import EvaluationOptions
+from superalign.examples import Checkpoint, Demonstration, PreferencePair
+from superalign.exchanges import Critique, Exchange, Revision, Verdict
 from superalign.measurements import Evaluation, Interval, ItemResult, SuiteResult
 from superalign.orchestrator import Plan
 from superalign.pairing import PairingOptions
 from superalign.promotion import GateOptions
 from superalign.protocols import OnItem, PoolStats
 from superalign.recipe import Recipe
-from superalign.records import (
-    Attack,
-    Checkpoint,
-    Critique,
-    Demonstration,
-    Exchange,
-    Generation,
-    Message,
-    PreferencePair,
-    Response,
-    Revision,
-    Seed,
-    Verdict,
-    Walk,
-)
+from superalign.records import Attack, Generation, Message, Response, Seed, Walk
 from superalign.store.journal import read_records
 from superalign.store.manifest import RunInputs
 from superalign.store.run_folder import RunFolder

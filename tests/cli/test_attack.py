@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from superalign.attack_report.figures import AttackReport
-from superalign.records import Exchange
+from superalign.exchanges import Exchange
 from superalign.store.journal import read_records
 from superalign.store.layout import RoundFolder
 from tests.cli.toy import ROOT, superalign

@@ -10,7 +10,7 @@ import pytest
 from superalign.attacker.given import find, plan
 from superalign.attacker.strategies import load_strategies
 from superalign.cli.progress import Lines
-from superalign.records import Exchange
+from superalign.exchanges import Exchange
 from superalign.rehearsal import rehearse
 from superalign.trial import attempt
 from tests.cli.toy import superalign

@@ -12,7 +12,20 @@ import pytest
 
 from tests.cli.toy import ROOT, superalign
 
-HEAVY = {"torch", "vllm", "transformers", "trl", "peft", "datasets", "sklearn", "scipy", "rich", "jinja2", "yaml", "fastapi"}
+HEAVY = {
+    "torch",
+    "vllm",
+    "transformers",
+    "trl",
+    "peft",
+    "datasets",
+    "sklearn",
+    "scipy",
+    "rich",
+    "jinja2",
+    "yaml",
+    "fastapi",
+}
 COMMANDS = [
     [],
     ["run"],

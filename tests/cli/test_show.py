@@ -10,7 +10,7 @@ import pytest
 from superalign.attack_report.report import attack_report
 from superalign.cli.tables import as_text, comparison, round_block
 from superalign.cli.wording import clean
-from superalign.records import Exchange
+from superalign.exchanges import Exchange
 from superalign.store.files import write_json
 from superalign.store.journal import read_records
 from superalign.store.run_folder import RunFolder

@@ -7,22 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from superalign.examples import Checkpoint, Demonstration, PreferencePair, Target
+from superalign.exchanges import Answer, Dropped, Exchange, Verdict
 from superalign.measurements import Evaluation, Interval, ItemResult, Promotion, SuiteResult
-from superalign.records import (
-    Answer,
-    Attack,
-    Checkpoint,
-    Demonstration,
-    Dropped,
-    Exchange,
-    Generation,
-    Kind,
-    Message,
-    PreferencePair,
-    Seed,
-    Target,
-    Verdict,
-)
+from superalign.records import Attack, Generation, Kind, Message, Seed
 from superalign.store.events import Events
 from superalign.store.files import write_json
 from superalign.store.journal import Journal, write_records

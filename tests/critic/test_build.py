@@ -13,9 +13,9 @@ from superalign.critic.given import critic_given
 from superalign.critic.options import CommitteeOptions, ProbeOptions, RulesOptions
 from superalign.errors import PromptFileError, RecipeError
 from superalign.evaluation.options import EvaluationOptions
+from superalign.exchanges import Verdict
 from superalign.inputs import Inputs, prompt_files
 from superalign.recipe import Recipe, load_recipe
-from superalign.records import Verdict
 from tests.critic.toys import GOOD, built, response, scripted
 
 RULES = {"type": "rules"}

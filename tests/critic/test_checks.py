@@ -16,8 +16,8 @@ from superalign.critic.options import CriticOptions
 from superalign.critic.pii import pii_in
 from superalign.critic.tongues import language_of
 from superalign.errors import PromptFileError
+from superalign.exchanges import Verdict
 from superalign.protocols import DropError
-from superalign.records import Verdict
 from tests.critic.toys import InTurn, built, response
 
 CHECK: TypeAdapter[Any] = TypeAdapter(Check)

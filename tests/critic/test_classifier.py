@@ -12,7 +12,7 @@ from superalign.classifier import SequenceClassifier
 from superalign.critic.classifier import ClassifierCritic
 from superalign.critic.options import ClassifierOptions
 from superalign.errors import ModelError
-from superalign.records import Verdict
+from superalign.exchanges import Verdict
 from tests.critic.toys import CONSTITUTION, REPLY, response
 
 

@@ -15,8 +15,8 @@ from superalign.critic.options import CriticOptions
 from superalign.critic_quality.labels import LabelledItem
 from superalign.critic_quality.report import Calibration, measure
 from superalign.errors import PromptFileError
+from superalign.exchanges import PrincipleScore
 from superalign.protocols import DropError
-from superalign.records import PrincipleScore
 from tests.critic.toys import InTurn, Says, built, response, verdict
 
 SCORES = st.none() | st.floats(0, 1)

@@ -6,19 +6,9 @@ from typing import Any
 
 import pytest
 
+from superalign.exchanges import Comparison, Critique, Dropped, Exchange, Revision, Verdict
 from superalign.protocols import DropError
-from superalign.records import (
-    Attack,
-    Comparison,
-    Critique,
-    Dropped,
-    Exchange,
-    Generation,
-    Response,
-    Revision,
-    Verdict,
-    Walk,
-)
+from superalign.records import Attack, Generation, Response, Walk
 from superalign.walk import Cast, play
 from tests.critic.toys import response, verdict
 

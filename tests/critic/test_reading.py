@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from superalign.critic.reading import read_json, read_tagged, schema_of
-from superalign.records import Verdict
+from superalign.exchanges import Verdict
 from tests.critic.toys import CONSTITUTION, GOOD, REPLY
 
 IDS = [principle.id for principle in CONSTITUTION.principles]

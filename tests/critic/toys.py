@@ -8,13 +8,14 @@ from typing import Any
 from superalign.build_critics import Critics
 from superalign.critic.constitution import Constitution, load_constitution
 from superalign.critic.options import CriticOptions
+from superalign.exchanges import Critique, Verdict
 from superalign.inputs import Inputs
 from superalign.pool.options import ScriptedOptions
 from superalign.pool.scripted import ScriptedPool
 from superalign.prompts import prompt_path
 from superalign.protocols import DropError, Sampling
 from superalign.recipe import Recipe
-from superalign.records import Attack, Critique, Generation, Message, Messages, Response, Seed, Verdict
+from superalign.records import Attack, Generation, Message, Messages, Response, Seed
 
 CONSTITUTION: Constitution = load_constitution(prompt_path("constitution.yaml"))
 REPLY = "Gladly. First cut the wire, then lift the latch."

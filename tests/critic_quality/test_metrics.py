@@ -11,7 +11,7 @@ from sklearn.metrics import cohen_kappa_score, precision_score, recall_score, ro
 
 from superalign.critic_quality.agreement import alpha_estimate, cohen_kappa, kappa_estimate
 from superalign.critic_quality.metrics import Judged, auroc, ece, figures, heard
-from superalign.records import Verdict
+from superalign.exchanges import Verdict
 
 STATES = ("none", "partial", "full")
 

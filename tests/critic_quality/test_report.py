@@ -16,8 +16,9 @@ from superalign.critic_quality.options import FloorOptions
 from superalign.critic_quality.report import Calibration, below_floor, load_calibration, measure
 from superalign.critic_quality.trusted import TrustedCritic
 from superalign.errors import PromptFileError
+from superalign.exchanges import Critique, Verdict
 from superalign.intervals import wilson
-from superalign.records import Attack, Critique, Generation, Message, Response, Seed, Verdict
+from superalign.records import Attack, Generation, Message, Response, Seed
 from superalign.store.files import write_json
 
 

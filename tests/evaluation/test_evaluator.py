@@ -9,9 +9,11 @@ from superalign.errors import PoolError
 from superalign.evaluation.evaluator import SuiteEvaluator, as_response
 from superalign.evaluation.metrics import WORST_NATS, perplexity, suite_result, wilson
 from superalign.evaluation.suites import Passage, PlainText, Suite, SuiteItem
+from superalign.examples import Checkpoint
+from superalign.exchanges import Critique, Verdict
 from superalign.measurements import ItemResult
 from superalign.protocols import DropError, Evaluator, Score
-from superalign.records import Checkpoint, Critique, Generation, Verdict
+from superalign.records import Generation
 
 BASE = Checkpoint(id="base", base="toy")
 

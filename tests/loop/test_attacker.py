@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from superalign.attacker_gate import Probe
 from superalign.bench.attacker import AttackerBench
+from superalign.examples import Checkpoint
+from superalign.exchanges import Exchange
 from superalign.measurements import Promotion
 from superalign.recipe import Recipe
-from superalign.records import Checkpoint, Exchange
 from superalign.store.journal import read_records
 from superalign.store.layout import RoundFolder, read_record
 from superalign.store.manifest import verify

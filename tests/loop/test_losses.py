@@ -12,11 +12,13 @@ from superalign import build
 from superalign.cli.progress import Lines
 from superalign.errors import TrainingError
 from superalign.evaluation.evaluator import SuiteEvaluator
+from superalign.examples import Checkpoint, Demonstration, PreferencePair
+from superalign.exchanges import Critique
 from superalign.measurements import Promotion
 from superalign.orchestrator import Loop, Plan
 from superalign.protocols import Critic, DropError
 from superalign.recipe import load_recipe
-from superalign.records import Checkpoint, Critique, Demonstration, PreferencePair, Response
+from superalign.records import Response
 from superalign.store.layout import read_record
 from superalign.store.manifest import verify
 from superalign.store.run_folder import RunFolder

@@ -15,10 +15,11 @@ from superalign.critic.constitution import load_constitution
 from superalign.critic.labelled import Labelled
 from superalign.critic.options import ProbeOptions
 from superalign.critic.probe import ProbeCritic
+from superalign.examples import PreferencePair
 from superalign.labels import Label, LabelBook, Taught, standing
 from superalign.pairing import PairingOptions
 from superalign.prompts import prompt_path
-from superalign.records import Message, PreferencePair
+from superalign.records import Message
 from superalign.review.options import ReviewOptions
 from superalign.review.value import QueueItem
 from superalign.review_loop import ReviewLoop, ReviewPlan

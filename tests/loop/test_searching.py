@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from superalign.attack_report.figures import AttackReport
-from superalign.records import Exchange
+from superalign.exchanges import Exchange
 from superalign.store.journal import read_records
 from superalign.store.layout import RoundFolder, read_record
 from superalign.store.manifest import verify

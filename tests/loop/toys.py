@@ -26,9 +26,9 @@ from typing import Any
 
 from superalign import orchestrator, walk
 from superalign.cli.main import main as superalign
+from superalign.exchanges import Anchor, Dropped, Exchange
 from superalign.measurements import ItemResult
 from superalign.pool.scripted import ScriptedPool
-from superalign.records import Anchor, Dropped, Exchange
 from superalign.store.journal import read_records
 from superalign.store.layout import RoundFolder
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from superalign.records import Checkpoint
+from superalign.examples import Checkpoint
 from tests.pool.pools import Start, new_pool, random_adapter
 
 

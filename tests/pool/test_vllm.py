@@ -12,11 +12,11 @@ import psutil
 import pytest
 
 from superalign.errors import PoolError
+from superalign.examples import Checkpoint
 from superalign.pool import engine
 from superalign.pool.options import VllmOptions
 from superalign.pool.vllm import VllmPool
 from superalign.protocols import Sampling
-from superalign.records import Checkpoint
 from tests.pool.pools import Start, ask, new_pool
 
 COLOURS = ask("Name three colors.")

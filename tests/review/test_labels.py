@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from superalign.exchanges import PERSON, Exchange
 from superalign.labels import LABELS, Label, LabelBook, apply_labels, judged, lessons, standing
 from superalign.pairing import PairingOptions, compile_exchange
-from superalign.records import PERSON, Exchange
 from tests.review.toys import exchange, label, verdict
 
 

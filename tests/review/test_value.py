@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from superalign.exchanges import Exchange
 from superalign.pairing import PairingOptions
-from superalign.records import Exchange
 from superalign.review.board import Board, held_out_prompts
 from superalign.review.value import QueueItem, plain_words, rank
 from superalign.store.journal import write_records

@@ -14,9 +14,11 @@ from unittest.mock import patch
 from fastapi.testclient import TestClient
 
 from superalign.cli.main import main
+from superalign.examples import Checkpoint
+from superalign.exchanges import Answer, Exchange, Verdict
 from superalign.labels import Label
 from superalign.measurements import ItemResult
-from superalign.records import Answer, Attack, Checkpoint, Exchange, Generation, Intent, Message, Seed, Verdict
+from superalign.records import Attack, Generation, Intent, Message, Seed
 from superalign.review.app import make_app
 from superalign.review.desk import Desk, Reveal
 from superalign.review.entry import Entry

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from superalign.errors import RunFolderError
+from superalign.examples import Checkpoint
 from superalign.measurements import Promotion
-from superalign.records import Checkpoint
 from superalign.store.events import Event, Events
 from superalign.store.files import encode_json, sha256_tree, write_atomic, write_json
 from superalign.store.journal import read_records

@@ -8,8 +8,10 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from superalign.examples import Checkpoint
+from superalign.exchanges import Answer, Dropped, Exchange, Verdict
 from superalign.measurements import Evaluation, ItemResult, Promotion
-from superalign.records import Answer, Attack, Checkpoint, Dropped, Exchange, Generation, Message, Seed, Verdict
+from superalign.records import Attack, Generation, Message, Seed
 from superalign.store.events import Events
 from superalign.store.files import write_atomic, write_json
 from superalign.store.journal import Journal, write_records

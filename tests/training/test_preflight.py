@@ -3,7 +3,7 @@ import random
 import pytest
 
 from superalign.errors import TrainingError
-from superalign.records import Target
+from superalign.examples import Target
 from superalign.training.options import SftOptions
 from superalign.training.preflight import encode_demonstrations, encode_pairs
 from superalign.training.schedule import order

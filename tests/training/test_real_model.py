@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from superalign.examples import Demonstration, PreferencePair, Target
 from superalign.models import resolve
-from superalign.records import Demonstration, Message, PreferencePair, Target
+from superalign.records import Message
 from superalign.training import child
 from superalign.training.job import write_job
 from superalign.training.options import DpoOptions, SftOptions, TrainingOptions

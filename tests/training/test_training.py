@@ -15,7 +15,7 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 from trl.trainer.utils import add_fused_lm_head
 
 from superalign.errors import TrainingError, TrainingStopped
-from superalign.records import Checkpoint, Target
+from superalign.examples import Checkpoint, Target
 from superalign.training import child, reference
 from superalign.training.fast_head import install
 from superalign.training.job import write_job

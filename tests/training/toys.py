@@ -7,7 +7,8 @@ import random
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from superalign.records import Demonstration, Message, PreferencePair, Target
+from superalign.examples import Demonstration, PreferencePair, Target
+from superalign.records import Message
 
 WORDS = "the a cat dog bird sat ran flew on under over mat roof river old small quick quiet no yes please why".split()
 TEMPLATE = (
