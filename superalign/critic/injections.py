@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from superalign.exchanges import Verdict
 from superalign.prompts import Faults, PromptTemplate, load_yaml_with_lines, prompt_from_text, validated
-from superalign.records import Attack, Generation, Message, Response, Seed, Verdict
+from superalign.records import Attack, Generation, Message, Response, Seed
 
 State = Literal["done", "declined"]
 Right = Literal["same", "done", "declined"]
