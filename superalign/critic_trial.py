@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from superalign.build import Engines
-from superalign.build_critics import Critics
+from superalign.build.critics import Critics
+from superalign.build.engines import Engines
 from superalign.critic_quality.labels import LabelledItem
 from superalign.critic_quality.report import Calibration, measure
 from superalign.exchanges import Verdict

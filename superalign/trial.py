@@ -10,8 +10,8 @@ from pathlib import Path
 
 from superalign.attacker.strategy import Strategy
 from superalign.attacker.writing import PoolWriter
-from superalign.build import Engines
-from superalign.build_critics import Critics
+from superalign.build.critics import Critics
+from superalign.build.engines import Engines
 from superalign.inputs import Inputs
 from superalign.learner import PoolLearner, load_revise_prompt
 from superalign.models import resolve as resolve_model

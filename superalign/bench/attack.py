@@ -20,7 +20,7 @@ from superalign.attacker.chain import PromptStrategy
 from superalign.attacker.options import EVOLVED, AttackerOptions
 from superalign.attacker.strategies import load_strategies
 from superalign.bench.attacker import Teller
-from superalign.build_attacker import Attackers
+from superalign.build.attackers import Attackers
 from superalign.embedding import Embedder
 from superalign.examples import Checkpoint
 from superalign.exchanges import Exchange

@@ -11,8 +11,8 @@ from typing import Any
 
 from superalign.bench.attacker import Teller
 from superalign.bench.critic import Given, recipe_of
-from superalign.build import Engines
-from superalign.build_critics import Critics
+from superalign.build.critics import Critics
+from superalign.build.engines import Engines
 from superalign.critic.injections import Injections, State, load_injections, state_of
 from superalign.inputs import Inputs
 from superalign.intervals import wilson

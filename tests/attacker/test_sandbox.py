@@ -89,13 +89,13 @@ def test_an_escape_fails_at_once_and_in_little_memory(tmp_path: Path, body: str)
     path = tmp_path / "evil.md"
     path.write_text(f"---\ndescription: d\n---\n{{{{ goal | trim }}}}\n{body}\n")
     tracemalloc.start()
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(PromptFileError) as caught:
         load_prompt(path, ("goal",)).messages(goal=LONG)
-    took, most = time.monotonic() - started, tracemalloc.get_traced_memory()[1]
+    took, most = time.process_time() - started, tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert f"{path}:" in str(caught.value)
-    assert took < 3
+    assert took < 10, "without a bound it would not end at all"
     assert most < 64 * 2**20
 
 

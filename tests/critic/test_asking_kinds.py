@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superalign.build_critics import asks
+from superalign.build.critics import asks
 from superalign.critic.debate import argument
 from superalign.critic.logprob import share
 from superalign.critic.options import DebateOptions

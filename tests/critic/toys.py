@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from superalign.build_critics import Critics
+from superalign.build.critics import Critics
 from superalign.critic.constitution import Constitution, load_constitution
 from superalign.critic.options import CriticOptions
 from superalign.exchanges import Critique, Verdict

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from superalign.build_review import extended
+from superalign.build.reviews import extended
 from superalign.critic.constitution import load_constitution
 from superalign.critic.labelled import Labelled
 from superalign.critic.options import ProbeOptions

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from superalign.attack_report.figures import AttackReport
-from superalign.build_attacker import Attackers
-from superalign.build_critics import Critics, asks
-from superalign.build_review import review_plan, with_labels
+from superalign.build.attackers import Attackers
+from superalign.build.critics import Critics, asks
+from superalign.build.engines import Engines, learner_alone
+from superalign.build.reviews import review_plan, with_labels
 from superalign.critic.given import critic_given
 from superalign.critic.options import RulesOptions
 from superalign.critic_quality.trusted import TrustedCritic
@@ -36,65 +37,6 @@ from superalign.store.manifest import ModelSource, RunInputs
 from superalign.store.run_folder import RunFolder
 from superalign.training.trainer import ChildTrainer
 from superalign.walk import Cast
-
-
-class Engines:
-    """One pool per distinct base model, started when first asked for, all closed together."""
-
-    def __init__(self, options: PoolOptions, logs: Path, stack: AsyncExitStack) -> None:
-        self.options = options
-        self.logs = logs
-        self._stack = stack
-        self._pools: dict[str, InferencePool] = {}
-
-    async def pool(self, base: str, *, exclusive: bool = False) -> InferencePool:
-        """The engine of a base model; exclusive: the learner is the only one that uses it."""
-        if base not in self._pools:
-            log = self.logs / f"engine-{len(self._pools)}.log"
-            pool = await start_pool(base, self.options, log, exclusive=exclusive)
-            self._stack.push_async_callback(pool.close)
-            self._pools[base] = pool
-        return self._pools[base]
-
-    async def role(self, role: RoleModel, default: str) -> tuple[InferencePool, str]:
-        """A role's engine and the name under which its model is served there."""
-        base = str(resolve_model(role.model)) if role.model else default
-        pool = await self.pool(base)
-        if role.adapter is None:
-            return pool, "base"
-        checkpoint = Checkpoint(id=Path(role.adapter).name, base=base, adapter=role.adapter)
-        return pool, await pool.serve(checkpoint)
-
-
-def learner_alone(recipe: Recipe, inputs: Inputs) -> bool:
-    """Whether no other role asks the learner's base, so that the engine may hold merged weights."""
-    own = (None, recipe.model)
-    writes = any(strategy.asks_model for strategy in inputs.strategies.values())
-    attacker_asks = writes and recipe.roles.attacker.model in own
-    critics = ((recipe.critic, recipe.roles.critic), (recipe.judge, recipe.roles.judge))
-    critic_asks = any(asks(options, role, own) for options, role in critics)
-    return not attacker_asks and not critic_asks
-
-
-async def start_pool(base: str, options: PoolOptions, log: Path, *, exclusive: bool = False) -> InferencePool:
-    """Start the engine that the options name; torch and vLLM are imported here and not before."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    chosen = choose(options)
-    if isinstance(chosen, ScriptedOptions):
-        from superalign.pool.scripted import ScriptedPool
-
-        return ScriptedPool(chosen)
-    if isinstance(chosen, VllmOptions):
-        from superalign.pool.vllm import VllmPool
-
-        pool = VllmPool(base, chosen, log, exclusive=exclusive)
-        await pool.start()
-        return pool
-    from superalign.pool.transformers import TransformersPool
-
-    other = TransformersPool(base, chosen)
-    await other.start()
-    return other
 
 
 @asynccontextmanager
