@@ -119,6 +119,7 @@ async def run(
         {"name": "bench", "rounds": 1, "model": model,
          "attacker": {"seeds": list(files), "mix": dict.fromkeys(strategies, 1.0),
                       "training": {"holdout": holdout, "probes": probes, "likeness": likeness, "min_examples": 1}},
+         "learner": {"num_answers": 1, "temperature": 0.0, "max_tokens": 24, "revise_below": 0.0},
          "attacker_training": {"method": "sft_then_dpo", **(training or {})},
          "critic": critic or {"type": "probe"}, "judge": {"type": "rules", "trust_intent": False},
          "pool": pool or {"type": "auto"},
