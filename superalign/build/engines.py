@@ -1,0 +1,74 @@
+"""One engine for each distinct base model."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from superalign.build.critics import asks
+from superalign.examples import Checkpoint
+from superalign.inputs import Inputs
+from superalign.models import resolve as resolve_model
+from superalign.pool.choice import PoolOptions, choose
+from superalign.pool.options import ScriptedOptions, VllmOptions
+from superalign.protocols import InferencePool
+from superalign.recipe import Recipe, RoleModel
+
+
+class Engines:
+    """One pool per distinct base model, started when first asked for, all closed together."""
+
+    def __init__(self, options: PoolOptions, logs: Path, stack: AsyncExitStack) -> None:
+        self.options = options
+        self.logs = logs
+        self._stack = stack
+        self._pools: dict[str, InferencePool] = {}
+
+    async def pool(self, base: str, *, exclusive: bool = False) -> InferencePool:
+        """The engine of a base model; exclusive: the learner is the only one that uses it."""
+        if base not in self._pools:
+            log = self.logs / f"engine-{len(self._pools)}.log"
+            pool = await start_pool(base, self.options, log, exclusive=exclusive)
+            self._stack.push_async_callback(pool.close)
+            self._pools[base] = pool
+        return self._pools[base]
+
+    async def role(self, role: RoleModel, default: str) -> tuple[InferencePool, str]:
+        """A role's engine and the name under which its model is served there."""
+        base = str(resolve_model(role.model)) if role.model else default
+        pool = await self.pool(base)
+        if role.adapter is None:
+            return pool, "base"
+        checkpoint = Checkpoint(id=Path(role.adapter).name, base=base, adapter=role.adapter)
+        return pool, await pool.serve(checkpoint)
+
+
+def learner_alone(recipe: Recipe, inputs: Inputs) -> bool:
+    """Whether no other role asks the learner's base, so that the engine may hold merged weights."""
+    own = (None, recipe.model)
+    writes = any(strategy.asks_model for strategy in inputs.strategies.values())
+    attacker_asks = writes and recipe.roles.attacker.model in own
+    critics = ((recipe.critic, recipe.roles.critic), (recipe.judge, recipe.roles.judge))
+    critic_asks = any(asks(options, role, own) for options, role in critics)
+    return not attacker_asks and not critic_asks
+
+
+async def start_pool(base: str, options: PoolOptions, log: Path, *, exclusive: bool = False) -> InferencePool:
+    """Start the engine that the options name; torch and vLLM are imported here and not before."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    chosen = choose(options)
+    if isinstance(chosen, ScriptedOptions):
+        from superalign.pool.scripted import ScriptedPool
+
+        return ScriptedPool(chosen)
+    if isinstance(chosen, VllmOptions):
+        from superalign.pool.vllm import VllmPool
+
+        pool = VllmPool(base, chosen, log, exclusive=exclusive)
+        await pool.start()
+        return pool
+    from superalign.pool.transformers import TransformersPool
+
+    other = TransformersPool(base, chosen)
+    await other.start()
+    return other
