@@ -88,8 +88,8 @@ class Inputs:
         for expert in self.experts:
             yield KnownText(id=expert.id, file=str(recipe.experts), text=expert.prompt)
         for name, labelled in self.labelled.items():
-            for index, request in enumerate(labelled.requests):
-                yield KnownText(id=f"requests.{index}", file=name, text=request.text)
+            for index, (text, _) in enumerate(labelled.all_requests()):
+                yield KnownText(id=f"request {index + 1}", file=name, text=text)
 
     def written(self, recipe: Recipe) -> dict[str, float]:
         """The part of the mix that the attacker's model writes."""

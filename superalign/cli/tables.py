@@ -46,6 +46,8 @@ def round_block(summary: RoundSummary, columns: int, attacked: str | None = None
 
 def attack_rows(report: AttackReport, columns: int) -> list[str]:
     """What the attack side came to, then the strategies and hazards with the highest sure share of successes."""
+    if not report.queries:
+        return []
     setup = f", {report.setup} of them to set up the next" if report.setup else ""
     unscored = f"; {report.success.unscored} attacks unscored" if report.success.unscored else ""
     success = interval(report.success)

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils.class_weight import compute_sample_weight
 
-from superalign.critic.features import body, closeness, opening, pair_cues, reply_cues
+from superalign.critic.features import opening, pair_cues, passages, reply_cues
 from superalign.critic.labelled import Labelled
 from superalign.exchanges import Refusal
 from superalign.experts import ExpertExample
@@ -83,7 +83,7 @@ def fit_requests(embedder: Embeds, requests: Sequence[tuple[str, bool]]) -> Fit:
 
 
 def refusal_features(openings: Vectors, replies: Sequence[str]) -> NDArray[Any]:
-    """(n, dim + 16): the opening's embedding, and the cues."""
+    """(n, dim + 15): the opening's embedding, and the cues."""
     return np.hstack([openings, np.stack([reply_cues(reply) for reply in replies])])
 
 
@@ -96,37 +96,34 @@ def fit_refusals(embedder: Embeds, labelled: Labelled, cases: Sequence[Case]) ->
 
 
 def deed_features(
-    harm: LogisticRegression, vectors: tuple[Vectors, Vectors, Vectors], pairs: Sequence[tuple[str, str]]
+    harm: LogisticRegression, requests: Vectors, said: Vectors, pairs: Sequence[tuple[str, str]]
 ) -> NDArray[Any]:
-    """(n, 27): cues of reply and pair, how near the two are, and how harmful each sounds.
+    """(n, 22): cues of passage and pair, how near the two are, and how harmful each sounds.
 
-    vectors: the embeddings of requests, openings and bodies, each (n, dim); pairs: (request, passage judged). A reply that
-    turns a harmful request into something harmless sounds less harmful than the request.
+    requests, said: the embeddings of both parts of the pairs (request, passage), each (n, dim). A reply that turns a
+    harmful request into something harmless sounds less harmful than the request.
     """
-    asked, first, whole = (harm.decision_function(v) / 4 for v in vectors)
-    sound = np.stack([asked, first, whole, first - asked, whole - asked], axis=1)
-    cues = np.stack([np.concatenate([reply_cues(reply), pair_cues(request, reply)]) for request, reply in pairs])
-    return np.hstack([cues, closeness(*vectors), sound])
+    asked, answered = harm.decision_function(requests) / 4, harm.decision_function(said) / 4
+    near = np.einsum("nd,nd->n", requests, said)
+    cues = np.stack([np.concatenate([reply_cues(passage), pair_cues(request, passage)]) for request, passage in pairs])
+    return np.hstack([cues, np.stack([near, asked, answered, answered - asked], axis=1)])
 
 
 def fit_deeds(embedder: Embeds, harm: LogisticRegression, cases: Sequence[Case]) -> GradientBoostingClassifier | None:
-    """Whether a reply does what its request asks; None where there are no examples of both."""
+    """Whether a passage does what its request asks; None where there are no examples of both."""
     labelled = [case for case in [*cases, *_strangers(cases)] if case.fulfils is not None]
-    labels = np.asarray([case.fulfils for case in labelled], dtype=bool)
+    rows = [(case.request, passage, case.fulfils) for case in labelled for passage in passages(case.reply)]
+    labels = np.asarray([fulfils for *_, fulfils in rows], dtype=bool)
     if len(np.unique(labels)) < 2:
         return None
-    pairs = [(case.request, body(case.request, case.reply)) for case in labelled]
-    vectors = (
-        embedder.embed([request for request, _ in pairs]),
-        embedder.embed([opening(case.reply) for case in labelled]),
-        embedder.embed([passage for _, passage in pairs]),
-    )
-    # trees, for an answer is near its request and adds to it and does not decline: none of these is enough alone
+    pairs = [(request, passage) for request, passage, _ in rows]
+    requests, said = (embedder.embed([pair[part] for pair in pairs]) for part in (0, 1))
+    # trees, for an answer is near its request, but not its echo, and does not decline: no sum of cues says that
     model = GradientBoostingClassifier(
         n_estimators=300, max_depth=4, learning_rate=0.03, subsample=0.6, max_features=0.4, random_state=0
     )
     return model.fit(
-        deed_features(harm, vectors, pairs), labels, sample_weight=compute_sample_weight("balanced", labels)
+        deed_features(harm, requests, said, pairs), labels, sample_weight=compute_sample_weight("balanced", labels)
     )
 
 

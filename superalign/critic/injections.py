@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from superalign.errors import PromptFileError
 from superalign.exchanges import Verdict
 from superalign.prompts import Faults, PromptTemplate, load_yaml_with_lines, prompt_from_text, validated
 from superalign.records import Attack, Generation, Message, Response, Seed
@@ -50,6 +51,8 @@ class InjectionWay(_Part):
     part: Annotated[Literal["request", "reply"], Field(alias="in")]
     text: str
     """A template over `request` and `reply`."""
+    swap: dict[str, str] = Field(default_factory=dict)
+    """What to replace in the filled text, in this order; an empty key is the gap between two characters."""
     right: Right = "same"
     """The right verdict: what it was without the dressing, or what the dressing itself makes of the reply."""
 
@@ -71,6 +74,8 @@ class Injections:
         for way, template in self.ways:
             for number, case in enumerate(self.cases):
                 text = template.render(request=case.request, reply=case.reply)
+                for old, new in way.swap.items():
+                    text = text.replace(old, new)
                 request, reply = (text, case.reply) if way.part == "request" else (case.request, text)
                 right = case.state if way.right == "same" else way.right
                 yield way, number, case.response(f"{way.name}-{number}", request, reply), right
@@ -91,9 +96,12 @@ def load_injections(path: Path) -> Injections:
         if way.name in seen:
             faults.add(path, document.line(("ways", index)), f"way {way.name} is given twice", "name it otherwise")
         seen.add(way.name)
+    templates = []
+    for index, way in enumerate(found.ways):
+        line = document.line(("ways", index, "text"))
+        try:
+            templates.append(prompt_from_text(way.name, way.text, path, line, ("request", "reply")))
+        except PromptFileError as error:
+            faults.lines.append(str(error))
     faults.raise_if_any()
-    templates = (
-        prompt_from_text(way.name, way.text, path, document.line(("ways", index, "text")), ("request", "reply"))
-        for index, way in enumerate(found.ways)
-    )
     return Injections(found.cases, tuple(zip(found.ways, templates, strict=True)))
