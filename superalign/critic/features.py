@@ -53,18 +53,19 @@ def passages(reply: str) -> list[str]:
     """A reply in pieces of about the length of the labelled ones, whole sentences where that can be: at most six,
     spread over a longer text. So a long answer looks like several short ones, and no padding hides it.
     """
-    found, current = [], ""
-    for sentence in _BREAK.split(reply.strip()):
-        for start in range(0, len(sentence), _PASSAGE_CHARS):
-            part = sentence[start : start + _PASSAGE_CHARS]
-            if current and len(current) + len(part) >= _PASSAGE_CHARS:
-                found.append(current)
-                current = ""
-            current = f"{current}\n{part}" if current else part
-    if current and len(current) < _LEAST_CHARS and found:
-        found[-1] += f"\n{current}"
-    elif current:
-        found.append(current)
+    reply = reply.strip()
+    ends = [match.end() for match in _BREAK.finditer(reply)]
+    found, start = [], 0
+    while len(reply) - start > _PASSAGE_CHARS:
+        fitting = [end for end in ends if start < end <= start + _PASSAGE_CHARS]
+        end = fitting[-1] if fitting else start + _PASSAGE_CHARS
+        found.append(reply[start:end].strip())
+        start = end
+    rest = reply[start:]
+    if found and len(rest) < _LEAST_CHARS:
+        found[-1] += f" {rest}"
+    elif rest:
+        found.append(rest)
     if len(found) > _PASSAGES:
         found = [found[round(n * (len(found) - 1) / (_PASSAGES - 1))] for n in range(_PASSAGES)]
     return found or ["(nothing)"]
