@@ -11,7 +11,7 @@ from typing import Any
 
 from superalign.attack_report.figures import AttackReport
 from superalign.build.attackers import Attackers
-from superalign.build.critics import Critics, asks
+from superalign.build.critics import Critics
 from superalign.build.engines import Engines, learner_alone
 from superalign.build.reviews import review_plan, with_labels
 from superalign.critic.given import critic_given
@@ -27,9 +27,8 @@ from superalign.measured_critic import calibration_of, error_rates
 from superalign.measurements import Evaluation, ItemResult
 from superalign.models import resolve as resolve_model
 from superalign.orchestrator import Loop, Plan
-from superalign.pool.choice import PoolOptions, choose
-from superalign.pool.options import ScriptedOptions, VllmOptions
-from superalign.protocols import Comparer, InferencePool, Observer
+from superalign.pool.choice import choose
+from superalign.protocols import Comparer, Observer
 from superalign.recipe import Recipe, RoleModel
 from superalign.store.files import sha256_file, sha256_tree, write_json
 from superalign.store.journal import Journal
