@@ -7,28 +7,22 @@ too: there, adoption says how often the new rule is kept by chance.
 
 from __future__ import annotations
 
-import json
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from superalign import build
-from superalign.bench.attacker import Teller
+from superalign.bench.arms import play, shipped
 from superalign.critic.checks import ChecksCritic
 from superalign.critic.constitution import Constitution
 from superalign.critic.options import ChecksOptions
 from superalign.critic.versions import difference
 from superalign.inputs import Inputs
 from superalign.measurements import Interval
-from superalign.orchestrator import Loop
-from superalign.prompts import prompt_path
 from superalign.recipe import Recipe, load_recipe
 from superalign.records import Record
 from superalign.store.journal import read_records
-from superalign.store.layout import DONE, RoundFolder
 from superalign.store.run_folder import RunFolder
 from superalign.values.figures import PrincipleFigures, ValueResult, figures
 from superalign.values.replay import ReplayCounts, Replayed, counted
@@ -83,7 +77,7 @@ async def run(
 
     recipe: a file, or a shipped one; pool: as in a recipe.
     """
-    path = _recipe(recipe)
+    path = shipped(recipe)
     given, _ = load_recipe(path)
     assert given.values is not None
     changed: dict[str, Any] = {"seed": seed, "model": model}
@@ -97,7 +91,7 @@ async def run(
         first: Path | None = None
         for arm in arms:
             begun, folder = time.monotonic(), Path(out or temporary) / arm
-            await _play(_as_arm(whole, arm), path.parent, folder, first, shared)
+            await play(_as_arm(whole, arm), path.parent, folder, first, shared, "values")
             first = first or folder
             rounds = [
                 await _figures(RunFolder.open(folder, read_only=True), inputs, n) for n in range(whole.rounds + 1)
@@ -114,18 +108,6 @@ def _as_arm(recipe: Recipe, arm: str) -> Recipe:
     if arm == CONTROL:
         return Recipe.model_validate(data | {"constitution": data["constitution"][:1]})
     return Recipe.model_validate(data | {"values": data["values"] | {"on_switch": arm}})
-
-
-async def _play(recipe: Recipe, beside: Path, path: Path, first: Path | None, shared: int) -> None:
-    resolved, inputs = build.resolve(recipe, beside)
-    with RunFolder.create(path, json.dumps(recipe.model_dump(mode="json")), resolved, inputs) as folder:
-        for number in range(shared if first else 0):
-            room = RoundFolder(path, number).path
-            shutil.copytree(RoundFolder(first or path, number).path, room)
-            (room / DONE).unlink()  # it is sealed anew, over this arm's recipe
-        observer = Teller(f"values, {path.name}")
-        async with build.staged(recipe, beside, folder, observer) as plan:
-            await Loop(plan, folder, observer).run()
 
 
 async def _figures(folder: RunFolder, inputs: Inputs, number: int) -> ValuesRound:
@@ -159,8 +141,3 @@ async def _judged(
     items = {item.id: item for item in inputs.value_items}
     replies = read_records(folder.round(number).values_items, ValueResult)
     return [await judged(items[result.item], result.reply, judges) for result in replies]
-
-
-def _recipe(name: str) -> Path:
-    here = Path(name)
-    return here if here.exists() else prompt_path("constitution.yaml").parents[1] / "recipes" / name

@@ -10,6 +10,7 @@ from superalign.cli.arguments import Json, one_of
 
 BENCHES = (
     "pool", "train", "loop", "attack", "attacker", "critic", "escalation", "injection", "gate", "review", "values",
+    "effort",
 )  # fmt: skip
 
 

@@ -1,0 +1,38 @@
+"""Runs of one recipe that differ in one thing, side by side: what two benches of whole loops share."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from superalign import build
+from superalign.bench.attacker import Teller
+from superalign.orchestrator import Loop
+from superalign.prompts import prompt_path
+from superalign.recipe import Recipe
+from superalign.store.layout import DONE, RoundFolder
+from superalign.store.run_folder import RunFolder
+
+
+async def play(recipe: Recipe, beside: Path, path: Path, first: Path | None, shared: int, bench: str) -> None:
+    """One arm into the folder `path`.
+
+    beside: where the recipe's files lie; first: the arm that was played before, None: this is it; shared: its rounds
+    from 0 on that are the same in this arm, and are copied.
+    """
+    resolved, inputs = build.resolve(recipe, beside)
+    with RunFolder.create(path, json.dumps(recipe.model_dump(mode="json")), resolved, inputs) as folder:
+        for number in range(shared if first else 0):
+            room = RoundFolder(path, number).path
+            shutil.copytree(RoundFolder(first or path, number).path, room)
+            (room / DONE).unlink()  # it is sealed anew, over this arm's recipe
+        observer = Teller(f"{bench}, {path.name}")
+        async with build.staged(recipe, beside, folder, observer) as plan:
+            await Loop(plan, folder, observer).run()
+
+
+def shipped(name: str) -> Path:
+    """A recipe's file: as named, or one of those that are shipped."""
+    here = Path(name)
+    return here if here.exists() else prompt_path("constitution.yaml").parents[1] / "recipes" / name

@@ -1,0 +1,50 @@
+"""`superalign bench values` and `bench effort`: one recipe, several arms, on the scripted pool and the toy trainer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from superalign.bench.effort import EffortBench
+from superalign.bench.values import ValuesBench
+from tests.loop.toys import PLAN, play
+
+
+def bench(folder: Path, name: str, **settings: object) -> str:
+    words = [word for key, value in settings.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+    sitting = play(folder, "bench", name, "--json", *words)
+    assert sitting.code == 0, sitting.said
+    return sitting.said.splitlines()[-1]
+
+
+def test_strategies_share_the_rounds_before_the_switch_and_part_at_it(tmp_path: Path) -> None:
+    arms = ["naive", "replay", "control"]
+    found = ValuesBench.model_validate_json(
+        bench(tmp_path, "values", recipe=str(PLAN / "values.yaml"), arms=arms, out=str(tmp_path / "kept"))
+    )
+    assert [arm.arm for arm in found.arms] == arms
+    naive, replay, control = (arm.rounds for arm in found.arms)
+    assert naive[:2] == replay[:2] == control[:2]
+    assert [r.version for r in control] == ["1", "1", "2", "1"], "judged by the schedule, though never taught by it"
+    assert replay[2].replay is not None
+    assert replay[2].replay.flipped == 2
+    assert naive[2].replay is None
+    assert replay[2].rows > naive[2].rows
+
+
+def test_schedules_share_out_the_examples_of_each_round(tmp_path: Path) -> None:
+    found = EffortBench.model_validate_json(
+        bench(tmp_path, "effort", recipe=str(PLAN / "recipe.yaml"), rounds=2, out=str(tmp_path / "kept"))
+    )
+    arms = {arm.arm: arm for arm in found.arms}
+    assert list(arms) == ["as_they_come", "half", "alternating", "gap_annealing"]
+    control, turns = arms["as_they_come"], arms["alternating"]
+    assert control.conformity_change is None
+    assert len({arm.rounds[0] for arm in found.arms}) == 1, "all begin at the same base"
+    assert control.rounds[1].conformity > 0 < control.rounds[1].competence
+    assert (turns.rounds[1].competence, turns.rounds[2].conformity) == (0, 0)
+    assert turns.conformity_change is not None
+    assert turns.conformity_change.low <= 0 <= turns.conformity_change.high, "four prompts prove nothing"
+    assert arms["half"].rounds[1].conformity == arms["half"].rounds[1].competence
+    shares = arms["gap_annealing"].rounds[1]
+    assert shares.conformity > shares.competence, "the base complies with more than it refuses"
