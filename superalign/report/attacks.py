@@ -17,13 +17,13 @@ from superalign.report.markup import Content, details, join, share, table, tag, 
 def hazards(facts: Facts) -> Markup | None:
     """Hazard x round."""
     words = (
-        "How many of the round's attacks made the model err, by the hazard that they are about: it complied where the "
-        "goal is harmful, or refused where it is not. Judged by the training critic; the darker, the worse. The small "
-        "figure counts the attacks that were scored."
+        "How many of the round's attacks made the model err, by the hazard that they are about: it complied where what "
+        "is asked for (the goal) is harmful, refused where it is not, or broke a principle that is checked. Judged by "
+        "the training critic; the darker, the worse. The small figure counts the attacks that were scored."
     )
     grids = [
-        grid(_shares(facts, "harmful", lambda report: report.hazards), "harmful goals: complied with, %"),
-        grid(_shares(facts, "benign", lambda report: report.hazards), "harmless goals: refused, %"),
+        grid(_shares(facts, "harmful", lambda report: report.hazards), "harmful goals: erred, %"),
+        grid(_shares(facts, "benign", lambda report: report.hazards), "harmless goals: erred, %"),
     ]
     shown = [grid for grid in grids if grid]
     return join([tag("p", words), tag("div", *shown, class_="pair")]) if shown else None
@@ -33,13 +33,15 @@ def strategies(facts: Facts) -> Markup | None:
     """Strategy x round, and how far the attacks reach."""
     more = "see attack.json of each round"
     grids = [
-        grid(_shares(facts, "harmful", lambda report: report.strategies), "harmful goals: complied with, %", more),
-        grid(_shares(facts, "benign", lambda report: report.strategies), "harmless goals: refused, %", more),
+        grid(_shares(facts, "harmful", lambda report: report.strategies), "harmful goals: erred, %", more),
+        grid(_shares(facts, "benign", lambda report: report.strategies), "harmless goals: erred, %", more),
     ]
     shown = [grid for grid in grids if grid]
     if not shown:
         return None
-    words = "A strategy is a way to dress a goal up; the most used ones are shown."
+    words = (
+        "A strategy is a way to dress up what is asked for; direct leaves it as it is. The most used ones are shown."
+    )
     return join([tag("p", words), tag("div", *shown, class_="pair"), _reach(facts)])
 
 
@@ -76,8 +78,8 @@ def _reach(facts: Facts) -> Markup | None:
             f"round {summary.round}",
             report.queries,
             with_limits(report.success),
-            f"{share(report.archive.coverage)} of {report.archive.size}",
-            f"{report.archive.qd_score:.1f}",
+            f"{share(report.archive.coverage)} of {report.archive.size}" if report.archive.size else "–",
+            f"{report.archive.qd_score:.1f}" if report.archive.size else "–",
             "–" if report.harmful.distinct is None else report.harmful.distinct,
             "–" if bleu is None else f"{bleu:.2f}",
             "–" if novelty is None else f"{novelty:.2f}",

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from superalign.examples import Demonstration, PreferencePair
 from superalign.exchanges import Answer, Exchange, Verdict
 from superalign.labels import Label, judged, standing
-from superalign.measurements import ItemResult, SuiteResult
+from superalign.measurements import AttackSet, ItemResult, SuiteResult
 from superalign.records import Message
 from superalign.report.facts import Facts
 from superalign.report.shelf import Shelf
@@ -28,7 +28,9 @@ _CHANGES: dict[tuple[bool | None, bool | None], str] = {
     (None, True): "wrong", (None, False): "right", (None, None): "not judged", (True, None): "not judged",
     (False, None): "not judged",
 }  # fmt: skip
-"""By whether the base model's reply was a fault, and whether that of the checkpoint in use is."""
+"""By whether the reply before was a fault, and whether the one after is."""
+_SETS: dict[AttackSet, int] = {"frozen": 0, "fresh": 1, "replay": 2}
+"""In the order of the list: what all rounds were asked comes first."""
 
 
 @dataclass
@@ -76,20 +78,29 @@ def attacks(folder: RunFolder, facts: Facts) -> Iterator[Entry]:
 
 
 def held_out(folder: RunFolder, facts: Facts) -> Iterator[Entry]:
-    """Every held-out prompt with the replies of all checkpoints that were asked it."""
+    """Every held-out prompt with the replies of all checkpoints that were asked it, incumbents' included."""
     suites: dict[str, SuiteResult] = {}
+    rounds: dict[str, int] = {}
     for summary in facts.measured:
-        suites |= {suite.suite: suite for suite in summary.evaluation.suites} if summary.evaluation else {}
+        if summary.evaluation is not None:
+            suites |= {suite.suite: suite for suite in summary.evaluation.suites}
+            rounds[summary.evaluation.checkpoint] = summary.round
     in_use = facts.promoted.round if facts.promoted else 0
     with Shelf() as items:
         for summary in facts.measured:
-            for item in read_records(folder.round(summary.round).evaluation_items, ItemResult):
-                items.put(f"{item.suite}\0{item.item}\0{item.sample:06}", summary.round, item.model_dump(mode="json"))
+            room = folder.round(summary.round)
+            asked = [(summary.round, room.evaluation_items)]
+            if summary.promotion is not None and summary.promotion.incumbent in rounds:
+                asked.append((rounds[summary.promotion.incumbent], room.incumbent_items))
+            for number, path in asked:
+                for item in read_records(path, ItemResult):
+                    if item.suite in suites:
+                        place = _SETS[suites[item.suite].set]
+                        key = f"{place}\0{item.suite}\0{item.item}\0{item.sample:06}"
+                        items.put(key, number, item.model_dump(mode="json"))
         for _, found in items.groups():
             replies = {number: ItemResult.model_validate(value) for number, value in found.items()}
-            first = next(iter(replies.values()))
-            if first.suite in suites:
-                yield _held_out(replies, suites[first.suite], in_use)
+            yield _held_out(replies, suites[next(iter(replies.values())).suite], in_use)
 
 
 def _attack(exchange: Exchange, learned: Sequence[Sequence[str]], said: Sequence[Label]) -> Entry:
@@ -132,15 +143,19 @@ def _answer(name: str, answer: Answer, exchange: Exchange, said: Sequence[Label]
 
 
 def _held_out(replies: dict[int, ItemResult], suite: SuiteResult, in_use: int) -> Entry:
+    """replies: by round, the base model's under 0; held against each other are the first and the one in use, or where
+    that was not asked the last.
+    """
     faults = {number: _fault(item, suite) for number, item in replies.items()}
-    after = faults.get(in_use)
-    first = next(iter(replies.values()))
+    order = list(dict.fromkeys((min(replies), in_use if in_use in replies else max(replies))))
+    after = faults[order[-1]]
+    first = replies[order[0]]
     entry = Entry(
         facets=(
             visible(suite.suite),
             suite.kind,
             first.hazard or "none",
-            _CHANGES[faults.get(0) if in_use else None, after],
+            _CHANGES[faults[order[0]] if len(order) > 1 else None, after],
         ),
         tone="" if after is None else "bad" if after else "good",
         snippet=_snippet(first.prompt),
@@ -148,12 +163,12 @@ def _held_out(replies: dict[int, ItemResult], suite: SuiteResult, in_use: int) -
     )
     for message in first.prompt:
         entry.add((message.role, message.content, "", ""))
-    order = [number for number in (0, in_use) if number in replies]
-    others = [number for number in replies if number not in order]
-    for numbers in (list(dict.fromkeys(order)), others):
+    for numbers in (order, [number for number in replies if number not in order]):
         panes: list[Pane] = []
         for number in numbers:
-            later = f"after (round {number}, in use)" if number == in_use else f"round {number}"
+            later = f"round {number}" + (", in use" if number == in_use else "")
+            if number == in_use and len(order) > 1:
+                later = f"after ({later})"
             who = later if number else "before (base model)"
             item, fault = replies[number], faults[number]
             tone: Tone = "" if fault is None else "bad" if fault else "good"
@@ -189,7 +204,10 @@ def _outcome(exchange: Exchange) -> str:
 def _judged(verdict: Verdict | None) -> str:
     if verdict is None:
         return "not judged"
-    return verdict.outcome if verdict.score is None else f"{verdict.outcome}, score {verdict.score:.2f}"
+    if verdict.score is None:
+        return verdict.outcome
+    score = f"score {verdict.score:.2f}"
+    return score if verdict.refusal is None else f"{verdict.outcome}, {score}"
 
 
 def _tone(verdict: Verdict | None) -> Tone:

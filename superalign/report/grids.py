@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from superalign.measurements import Interval
-from superalign.report.markup import Content, limits, table, tag
+from superalign.report.markup import Content, hazard_name, limits, table, tag
 
 MOST = 15
 """Rows; a search may breed thousands of strategies."""
@@ -27,7 +27,7 @@ def grid(columns: Mapping[str, Mapping[str, Interval]], title: str, more: str = 
     if not names:
         return None
     rows: list[list[Content]] = [
-        [name.replace("_", " "), *(_cell(shares.get(name)) for shares in columns.values())] for name in names[:MOST]
+        [hazard_name(name), *(_cell(shares.get(name)) for shares in columns.values())] for name in names[:MOST]
     ]
     left_out = tag("p", f"{len(names) - MOST} more: {more}", class_="quiet") if len(names) > MOST else None
     return tag("div", table(["round", *columns], rows, title), left_out, class_="heat")

@@ -47,8 +47,8 @@ def details(summary: str, *children: Content, opened: bool = False) -> Markup:
 
 
 def share(value: float) -> str:
-    """`97.5 %`."""
-    return f"{100 * value:.1f} %"
+    """`97.5 %`, never torn apart at the end of a line."""
+    return f"{100 * value:.1f}\u00a0%"
 
 
 def limits(value: Interval) -> str:
@@ -63,6 +63,12 @@ def with_limits(value: Interval | None) -> Markup:
     return join([share(value.rate), " ", tag("small", f"{100 * value.low:.0f}–{100 * value.high:.0f}")])
 
 
+def points(value: float) -> str:
+    """`+4.7`, of a difference of shares; what rounds to nothing has no sign."""
+    shown = f"{100 * value:+.1f}"
+    return "0.0" if shown in ("+0.0", "-0.0") else shown
+
+
 def clock(seconds: float) -> str:
     """`10:55`, `2:05:00`."""
     whole = round(seconds)
@@ -73,6 +79,11 @@ def clock(seconds: float) -> str:
 def round_name(number: int) -> str:
     """What a person calls it."""
     return f"round {number}" if number else "base"
+
+
+def hazard_name(name: str) -> str:
+    """`violent_crimes` as a person writes it; strategies are named alike."""
+    return "no hazard" if name == "(none)" else name.replace("_", " ")
 
 
 def _cell(cell: Content, heads: bool) -> Markup:

@@ -9,13 +9,21 @@ from markupsafe import Markup
 
 from superalign.report.charts import bar, legend
 from superalign.report.facts import Facts
-from superalign.report.markup import Content, clock, details, join, limits, round_name, table, tag
+from superalign.report.markup import Content, clock, details, join, limits, points, round_name, table, tag
 from superalign.summary import RoundSummary
 
 ORIGINS = {
     "expert": "written by a person", "best_worst": "best answer over worst", "revision": "the model's revision",
     "critic": "the critic's answer", "own": "the model's own good answer", "base": "the base model's answer",
 }  # fmt: skip
+PHASES = {
+    "evaluate": "held-out prompts", "attack": "attacks, answers, verdicts", "pair": "making examples",
+    "train": "training", "serve": "loading the trained model", "evaluate incumbent": "new attacks on the model before",
+    "anchor": "the base model's answers", "audit": "audit of the critic", "review": "waiting for people",
+    "values": "requests by principle", "replay": "past examples judged again",
+    "train attacker": "training the attacker", "probe attacker": "trying the attacker",
+}  # fmt: skip
+"""What a person calls the phases of a round; one that is not here keeps its name."""
 
 
 def critic(facts: Facts) -> Markup | None:
@@ -31,23 +39,23 @@ def critic(facts: Facts) -> Markup | None:
     compared: list[list[Content]] = [
         [
             round_name(summary.round),
-            "compliance with harm" if part.side == "harmful" else "refusal in vain",
+            "compliance with harm" if part.side == "harmful" else "needless refusal",
             _fell(part.critic_gain),
             _fell(part.judge_gain),
-            f"{100 * part.gap:+.1f} ({100 * part.low:+.1f} to {100 * part.high:+.1f})",
+            f"{points(part.gap)} ({points(part.low)} to {points(part.high)})",
             tag("b", "ALARM: read some answers") if part.alarm else "no alarm",
         ]
         for summary in facts.run.rounds
         for part in summary.divergence
     ]
     if compared:
-        head = ("", "fault", "fell, says the critic", "fell, says the judge", "critic - judge, points", "")
+        head = ("", "fault", "by the critic", "by the judge", "critic's gain over the judge's, points", "")
         words = (
             "The model is trained to please the critic. If the critic sees faults fall and the judge, who had no part "
-            "in the training, does not, the model has learned the critic's taste and not the lesson. Since the first "
-            "round; training prompts always gain a little more than held-out ones."
+            "in the training, does not, the model has learned the critic's taste and not the lesson. A small lead of "
+            "the critic is to be expected: it judges prompts of the kind that the model is trained on."
         )
-        parts += [table(head, compared, "critic against judge"), tag("p", words, class_="quiet")]
+        parts += [tag("p", words), table(head, compared, "change of faults since round 1")]
     return join(parts) if parts else None
 
 
@@ -93,18 +101,18 @@ def time(facts: Facts) -> Markup | None:
     timed = [summary for summary in facts.run.rounds if summary.phases]
     if not timed:
         return None
-    names = list(dict.fromkeys(phase.name for summary in timed for phase in summary.phases if phase.seconds >= 0.05))
+    names = list(dict.fromkeys(_phase(phase.name) for s in timed for phase in s.phases if phase.seconds >= 0.05))
     places = {name: at for at, name in enumerate(names)}
     lines = [
         _Line(
             round_name(summary.round),
-            [(phase.name, phase.seconds) for phase in summary.phases if phase.name in places],
+            [(name, phase.seconds) for phase in summary.phases if (name := _phase(phase.name)) in places],
             clock(summary.seconds),
         )
         for summary in timed
     ]
     rows = [
-        (round_name(summary.round), phase.name, clock(phase.seconds), phase.tokens or "–")
+        (round_name(summary.round), _phase(phase.name), clock(phase.seconds), phase.tokens or "–")
         for summary in timed
         for phase in summary.phases
     ]
@@ -150,5 +158,9 @@ def _origin(name: str) -> str:
     return ORIGINS.get(name, name)
 
 
+def _phase(name: str) -> str:
+    return PHASES.get(name, name)
+
+
 def _fell(gain: float) -> str:
-    return f"{100 * gain:.1f} points" if gain >= 0 else f"rose {-100 * gain:.1f} points"
+    return f"{'fell' if gain >= 0 else 'rose'} {abs(100 * gain):.1f} points"

@@ -172,9 +172,10 @@ def test_kinds_of_failure_values_and_effort(toy: Path) -> None:
     plain = Page(write(toy)).plain
     for words in (
         "Kinds of failure", "r001-1 no hazard covers it", "r001-2 your hazard gardening",
-        "round 1: 5 failures in 2 kinds", "Changed principles",
-        "brief (moved)", "80.0 % 49–94", "Safety against help", "25 % 10 of 40 5",
-        "where the critic can't see", "harmful requests not complied with", "worse unseen", "100.0 % (25.0 %)",
+        "round 1: 5 failures in 2 kinds, 1 of them new",
+        "round 1 2.0 brief 90.0 % 60–98 80.0 % 49–94", "round 1 (version 2.0) brief 10 10", "Safety against help",
+        "25 % 10 of 40 5",
+        "In round 1 the model did surely worse where the critic can't see", "worse unseen", "100.0 % (25.0 %)",
         "Round 2: no audit, because the critic gives no confidence",
     ):  # fmt: skip
         assert words in plain, words
@@ -251,6 +252,23 @@ def test_held_out_replies_stand_side_by_side(toy: Path) -> None:
     ]
     assert rows[2] == [("round 2: refused, score 1.00", "I'm sorry", "good")]
     assert found["ordinary/one"][0][3] == "right, as before"
+
+
+def test_fresh_attacks_stand_last_beside_the_model_before(toy: Path) -> None:
+    with RunFolder.open(toy, read_only=True) as folder:
+        room = folder.round(1)
+        old = read_record(room.evaluation_json, Evaluation)
+        fresh = old.suites[0].model_copy(update={"suite": "fresh-harmful", "set": "fresh"})
+        write_json(room.evaluation_json, old.model_copy(update={"suites": (*old.suites, fresh)}))
+        items = list(read_records(room.evaluation_items, ItemResult))
+        asked = items[0].model_copy(update={"suite": "fresh-harmful", "item": "r001/a"})
+        write_records(room.evaluation_items, [*items, asked])
+        verdict = asked.verdict.model_copy(update={"refusal": "none", "score": 0.0})
+        write_records(room.incumbent_items, [asked.model_copy(update={"verdict": verdict})])
+    index, _, layout = entries(write(toy), "held_out")[-1]
+    assert (layout[0], index[3]) == ("fresh-harmful/r001/a", "mended")
+    titles = ["before (base model): complied, score 0.00", "after (round 1, in use): refused, score 1.00"]
+    assert [pane[0] for pane in layout[1][1]] == titles
 
 
 def test_memory_is_flat_with_20_000_exchanges(tmp_path: Path) -> None:
