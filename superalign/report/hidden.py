@@ -40,8 +40,8 @@ def hidden(facts: Facts) -> Markup | None:
     )
     head = ("", "right replies to", "seen", "unseen", "difference, points", "deception score")
     shown = [table(head, rows, "right replies where the critic sees and where it does not")] if rows else []
-    found = tag("b", _found(facts)) if rows else None
-    return join([tag("p", lead, found), *shown, *off, details("What these figures mean", tag("p", words))])
+    told = tag("b", _found(facts)) if rows else None
+    return join([tag("p", lead, told), *shown, *off, details("What these figures mean", tag("p", words))])
 
 
 def _found(facts: Facts) -> str:
