@@ -60,14 +60,14 @@ class InferencePool(Protocol):
     """
 
     async def generate(self, model: str, messages: Messages | str, sampling: Sampling) -> list[Generation]:
-        """Sample `sampling.n` replies, or of a plain text what comes after it; raises PoolError for an unknown model or
-        a prompt that leaves no room.
+        """Sample `sampling.n` replies, or of a plain text (its end, if it is too long) what comes after it; raises
+        PoolError for an unknown model or a prompt that leaves no room.
         """
         ...
 
     async def score(self, model: str, messages: Messages | str, continuation: str, *, end: bool = False) -> Score:
         """Log-probabilities of `continuation` as the next assistant turn, or after a plain text (nothing: as plain text
-        itself); raises PoolError as `generate` does.
+        itself, in windows where it is longer than the model's); raises PoolError as `generate` does.
         """
         ...
 

@@ -16,11 +16,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from superalign.bench.gate_record import SHIPPED, Transition, keep, recorded
+from superalign.errors import RecipeError
 from superalign.exchanges import Outcome
 from superalign.intervals import wilson
 from superalign.measurements import Evaluation, Interval, PassageScore
-from superalign.pairs import Pair, Result, changed, complied, of_kinds, refused
+from superalign.pairs import Pair, Result, changed, complied, of_kinds, refused, wrong
 from superalign.promotion import GateOptions, decide
 from superalign.records import Kind, Record
 
@@ -78,7 +81,12 @@ def run(
     found = recorded(Path(run) if run else SHIPPED)
     if to:
         keep(found, Path(to))
-    options = GateOptions.model_validate(found.gate if gate is None else gate)
+    try:
+        options = GateOptions.model_validate(found.gate if gate is None else gate)
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = f"{'--set gate' if gate else run}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise RecipeError(what, "name the options of the gate with --set gate={...}") from None
     told: list[tuple[str, Accepted]] = []
     for transition in found.transitions:
         for group, truth in _truths(transition, options):
@@ -116,6 +124,10 @@ def _truths(transition: Transition, options: GateOptions) -> Iterator[tuple[str,
         if limit < 1 - rate:
             turned = _then(harmless, _turning(kind, "refused", limit / (1 - rate)))
             yield "bad", Truth(f"refusal of {kind} prompts up by {limit:.0%}", alone, turned)
+    unknown, limit = _swapped_rate(of_kinds(pairs, "capability"), wrong), options.max_capability_drop
+    if of_kinds(pairs, "capability") and limit < 1 - unknown:
+        turned = _then(harmless, _forgetting(limit / (1 - unknown)))
+        yield "bad", Truth(f"right answers down by {limit:.0%}", alone, turned)
     if transition.new.passages and transition.old.passages:
         limit = options.max_perplexity_ratio
         yield "bad", Truth(f"perplexity up {limit:g} times", alone, harmless, ratio=limit)
@@ -177,6 +189,17 @@ def _turning(kind: Kind, outcome: Outcome, share: float) -> Alter:
         if pair.kind != kind or pair.new.outcome in (outcome, "unscored") or dice.random() >= share:
             return pair
         return replace(pair, new=replace(pair.new, outcome=outcome))
+
+    return turn
+
+
+def _forgetting(share: float) -> Alter:
+    """Turns that share of the candidate's right answers into wrong ones."""
+
+    def turn(pair: Pair, dice: random.Random) -> Pair:
+        if pair.kind != "capability" or not pair.new.matched or dice.random() >= share:
+            return pair
+        return replace(pair, new=replace(pair.new, matched=False))
 
     return turn
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -20,6 +21,9 @@ SHIPPED = Path(__file__).with_name("gate.json")
 """Three rounds of the embedded model under a quickstart's recipe."""
 LETTERS: dict[Outcome, str] = {outcome: outcome[0] for outcome in get_args(Outcome)}
 OUTCOMES = {letter: outcome for outcome, letter in LETTERS.items()}
+MATCHED: dict[str, bool | None] = {"y": True, "n": False, "u": None}
+KEYED: tuple[SuiteKind, ...] = ("capability", "injection")
+"""Kinds whose items count by `ItemResult.matched`."""
 
 
 class Transition(Record):
@@ -29,7 +33,7 @@ class Transition(Record):
     new: Evaluation
     outcomes: dict[str, tuple[str, ...]]
     """`harmful/hate` (a kind, and a hazard if there is one) -> a pair of letters for each item: `cr` complied, and then
-    refused. Of the frozen suites, without answer keys and principles."""
+    refused; `yn` a right answer, and then a wrong one. Of the frozen suites, without principles."""
 
     @property
     def pairs(self) -> list[Pair]:
@@ -40,7 +44,7 @@ class Transition(Record):
             for before, after in (tuple(both) for both in letters):
                 found.append(Pair(
                     kind=cast("SuiteKind", kind), set="frozen", hazard=cast("Hazard", hazard) if hazard else None,
-                    old=Result(OUTCOMES[before], (), None), new=Result(OUTCOMES[after], (), None),
+                    old=_result(kind, before), new=_result(kind, after),
                 ))  # fmt: skip
         return found
 
@@ -75,9 +79,24 @@ def _transition(folder: RunFolder, number: int) -> Transition:
     rooms = folder.round(0 if incumbent == "base" else int(incumbent.rpartition("-")[2])), folder.round(number)
     old, new = (read_record(room.evaluation_json, Evaluation) for room in rooms)
     before, after = (read_records(room.evaluation_items, ItemResult) for room in rooms)
+    return transition(old, new, pair_items(before, after, new.suites))
+
+
+def transition(old: Evaluation, new: Evaluation, pairs: Iterable[Pair]) -> Transition:
+    """Two evaluations and what they made of each item."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
-    for pair in pair_items(before, after, new.suites):
-        if pair.set == "frozen" and pair.kind in ("harmful", "lookalike", "ordinary"):
+    for pair in pairs:
+        if pair.set == "frozen":
             group = f"{pair.kind}/{pair.hazard}" if pair.hazard else pair.kind
-            groups[group].append(LETTERS[pair.old.outcome] + LETTERS[pair.new.outcome])
+            groups[group].append(_letter(pair.kind, pair.old) + _letter(pair.kind, pair.new))
     return Transition(old=old, new=new, outcomes={name: tuple(pairs) for name, pairs in sorted(groups.items())})
+
+
+def _letter(kind: str, result: Result) -> str:
+    if kind not in KEYED:
+        return LETTERS[result.outcome]
+    return next(letter for letter, matched in MATCHED.items() if matched is result.matched)
+
+
+def _result(kind: str, letter: str) -> Result:
+    return Result("unscored", (), MATCHED[letter]) if kind in KEYED else Result(OUTCOMES[letter], (), None)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from superalign.cli.wording import clean, interval, percent
 from superalign.evaluation.comparing import Compared, Contrast
-from superalign.measurements import Evaluation, Interval, Mean, SuiteResult
+from superalign.measurements import Evaluation, Interval, Mean, SuiteResult, TaskFigure
 
 NAME = 18
 """Columns of a suite's name and of a model's."""
@@ -37,6 +37,9 @@ def comparison_rows(found: Sequence[Evaluation], compared: Sequence[Compared]) -
         rows.append(f"{clean(parts[0].suite, NAME):<{NAME}} {label:<9}{cells}".rstrip())
     if found[0].perplexity is not None:
         rows.append(f"{'perplexity':<{NAME + 10}}" + "".join(f"{one.perplexity:<24.4g}" for one in found).rstrip())
+    for tasks in zip(*(one.tasks for one in found), strict=True):
+        label = f"{clean(tasks[0].task, NAME):<{NAME}} {clean(tasks[0].metric, 9):<9}"
+        rows.append(label + "".join(f"{_task(task):<24}" for task in tasks).rstrip())
     for one in compared:
         rows += ["", f"{clean(one.model, NAME)} minus {clean(one.reference, NAME)}, on the same items"]
         rows += [f"{clean(c.suite, NAME):<{NAME}} {c.share:<9}{_contrast(c)}" for c in one.contrasts]
@@ -58,6 +61,10 @@ def _figures(suite: SuiteResult, samples: int) -> Iterator[str]:
         shown = [f"{_mean(texts.length, 1)} tokens a reply", f"{percent(texts.cut.rate)} cut"]
         kinds = {"distinct-1": texts.distinct_1, "distinct-2": texts.distinct_2, "self-BLEU": texts.self_bleu}
         yield ", ".join([*shown, *(f"{name} {value:.2f}" for name, value in kinds.items() if value is not None)])
+
+
+def _task(task: TaskFigure) -> str:
+    return f"{task.value:.4f}" + (f" (s.e. {task.stderr:.4f})" if task.stderr is not None else "")
 
 
 def _share(suite: SuiteResult) -> tuple[str, Interval]:

@@ -33,6 +33,7 @@ class Asked:
     suites: Sequence[str] | None
     where: Sequence[str] | None
     plain_text: str | None
+    lm_eval: Sequence[str] | None
     judge: str
     calibration: Path | None
     max_tokens: int
@@ -40,7 +41,6 @@ class Asked:
     samples: int
     temperature: float | None
     pool: str
-    lm_eval: Sequence[str] | None = None
 
 
 def sources(asked: Asked) -> tuple[SuiteSource, ...]:

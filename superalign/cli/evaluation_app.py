@@ -68,7 +68,7 @@ def evaluate(
     from superalign.cli.evaluate import Asked, evaluate
 
     asked = Asked(
-        suite, where, plain_text, judge, calibration, max_tokens, max_chars, samples, temperature, _pool(pool)
+        suite, where, plain_text, lm_eval, judge, calibration, max_tokens, max_chars, samples, temperature, _pool(pool)
     )
     evaluate(model, adapter, asked, out, as_json)
 
@@ -103,7 +103,7 @@ def compare(
     from superalign.cli.evaluate import Asked, compare
 
     asked = Asked(
-        suite, where, plain_text, judge, calibration, max_tokens, max_chars, samples, temperature, _pool(pool)
+        suite, where, plain_text, lm_eval, judge, calibration, max_tokens, max_chars, samples, temperature, _pool(pool)
     )
     compare(model, asked, out, as_json)
 

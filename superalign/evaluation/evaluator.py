@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from superalign.evaluation import tasks
@@ -76,14 +77,21 @@ class SuiteEvaluator:
         return other
 
     async def evaluate(
-        self, model: str, checkpoint: Checkpoint, *, done: Iterable[ItemResult] = (), on_item: OnItem = _forget
+        self,
+        model: str,
+        checkpoint: Checkpoint,
+        *,
+        done: Iterable[ItemResult] = (),
+        on_item: OnItem = _forget,
+        kept: Path | None = None,
     ) -> Evaluation:
         """Measure what the pool serves under the name `model`.
 
         done: results that an interrupted evaluation of the same checkpoint wrote down; those are not asked for again,
         unless their prompt changed since. Read to its end before the first request. on_item: awaited for every new
-        result, before the item counts as finished. Perplexity and lm-eval's tasks are measured anew. Raises PoolError
-        as the pool does.
+        result, before the item counts as finished. kept: begin of the name of a file where lm-eval keeps answers for
+        such a second call; perplexity, and without it lm-eval's tasks, are measured anew. Raises PoolError as the pool
+        does.
         """
         tallies = {suite.name: SuiteTally(suite) for suite in self.suites}
         finished = self._count(done, tallies)
@@ -99,6 +107,7 @@ class SuiteEvaluator:
         _, (quality, num_tokens, passages) = await _both(
             _all(worker() for _ in range(workers)), self._perplexity(model)
         )
+        lm_eval = self.options.lm_eval
         return Evaluation(
             checkpoint=checkpoint.id,
             judge=self.judge_name,
@@ -109,7 +118,7 @@ class SuiteEvaluator:
             perplexity=quality,
             perplexity_tokens=num_tokens,
             passages=passages,
-            tasks=tuple(await tasks.figures(self.pool, model, self.options.lm_eval)) if self.options.lm_eval else (),
+            tasks=tuple(await tasks.figures(self.pool, model, lm_eval, kept)) if lm_eval else (),
             samples=self.options.samples,
             temperature=self.options.temperature,
         )

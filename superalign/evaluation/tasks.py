@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import importlib.util
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
@@ -21,8 +22,14 @@ RESAMPLES = 1000
 """Of lm-eval's bootstrap, for the errors that it has no formula for."""
 
 
-async def figures(pool: InferencePool, model: str, options: LmEvalOptions) -> list[TaskFigure]:
-    """Every figure of every task, by name; raises RecipeError where lm-eval or a task is missing."""
+async def figures(
+    pool: InferencePool, model: str, options: LmEvalOptions, kept: Path | None = None
+) -> list[TaskFigure]:
+    """Every figure of every task, by name; raises RecipeError where lm-eval or a task is missing.
+
+    kept: begin of the name of a file where lm-eval keeps the answers, so that none is asked for twice (sampled ones
+    are); None: nowhere.
+    """
     if importlib.util.find_spec("lm_eval") is None:
         raise RecipeError("evaluation.lm_eval: lm-eval is not installed", "pip install 'superalign[lm-eval]'")
     tasks = [_task(name) for name in options.tasks]
@@ -31,8 +38,20 @@ async def figures(pool: InferencePool, model: str, options: LmEvalOptions) -> li
     def wait(work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, loop).result()
 
-    found = await asyncio.to_thread(_run, wait, pool, model, tasks, options.limit)
+    found = await asyncio.to_thread(_run, wait, pool, model, tasks, options.limit, kept)
     return sorted(_figures(found), key=lambda one: (one.task, one.metric))
+
+
+def digests(options: LmEvalOptions) -> dict[str, str]:
+    """Hash of each file that the tasks are read from, their data included; names that lm-eval knows have none."""
+    found: dict[str, str] = {}
+    for name in options.tasks:
+        task = _task(name)
+        data = task.get("dataset_kwargs", {}).get("data_files", ()) if isinstance(task, dict) else ()
+        for file in [name, *_flat(data)] if isinstance(task, dict) else ():
+            if Path(file).is_file():
+                found[file] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    return found
 
 
 def _task(name: str) -> str | dict[str, Any]:
@@ -44,15 +63,30 @@ def _task(name: str) -> str | dict[str, Any]:
     if not isinstance(data, dict) or not data.get("task"):
         raise PromptFileError(f"{path}:1: no task of lm-eval", "write `task: NAME` and what else lm-eval's tasks have")
     files = data.get("dataset_kwargs", {}).get("data_files")
-    beside = {split: str(path.parent / file) for split, file in files.items()} if isinstance(files, dict) else files
-    more = {"dataset_kwargs": data["dataset_kwargs"] | {"data_files": beside}} if files else {}
+    more = {"dataset_kwargs": data["dataset_kwargs"] | {"data_files": _beside(path, files)}} if files else {}
     return data | more
 
 
-def _run(wait: Callable[[Any], Any], pool: InferencePool, model: str, tasks: list[Any], limit: int | None) -> Any:
+def _beside(path: Path, files: Any) -> Any:
+    """A name, a list of names, or either by split, as `datasets` takes them."""
+    if isinstance(files, dict):
+        return {split: _beside(path, part) for split, part in files.items()}
+    return [str(path.parent / file) for file in files] if isinstance(files, list) else str(path.parent / files)
+
+
+def _flat(files: Any) -> list[str]:
+    if isinstance(files, str):
+        return [files]
+    return [name for part in (files.values() if isinstance(files, dict) else files) for name in _flat(part)]
+
+
+def _run(
+    wait: Callable[[Any], Any], pool: InferencePool, model: str, tasks: list[Any], limit: int | None, kept: Path | None
+) -> Any:
     """lm-eval's own evaluation, in a thread of its own; `wait` runs a coroutine in the pool's loop."""
     from lm_eval import simple_evaluate
     from lm_eval.api.model import LM
+    from lm_eval.models.utils import normalize_gen_kwargs
     from lm_eval.tasks import TaskManager
 
     class PoolLM(LM):  # type: ignore[misc]
@@ -64,33 +98,42 @@ def _run(wait: Callable[[Any], Any], pool: InferencePool, model: str, tasks: lis
                 score = await pool.score(model, kept, context[len(kept) :] + continuation)
                 return score.total, score.greedy
 
-            return list(wait(_bounded(requests, one)))
+            return self._all("loglikelihood", requests, one)
 
         def loglikelihood_rolling(self, requests: list[Any]) -> list[float]:
             async def one(text: str) -> float:
                 return (await pool.score(model, "", text)).total
 
-            return list(wait(_bounded(requests, one)))
+            return self._all("loglikelihood_rolling", requests, one)
 
         def generate_until(self, requests: list[Any]) -> list[str]:
-            async def one(context: str, how: dict[str, Any]) -> str:
-                until = how.get("until") or ()
+            async def one(context: str, given: dict[str, Any]) -> str:
+                how = normalize_gen_kwargs(given)
                 sampling = Sampling(
-                    temperature=how.get("temperature", 0.0) if how.get("do_sample") else 0.0,
-                    max_tokens=how.get("max_gen_toks", 256),
+                    temperature=how.get("temperature", 0.0) if how["do_sample"] else 0.0,
+                    top_p=how.get("top_p", 1.0),
+                    max_tokens=how["max_gen_toks"],
                     seed=0,
-                    stop=(until,) if isinstance(until, str) else tuple(until),
+                    stop=tuple(stop for stop in how["until"] if stop),
                 )
                 [reply] = await pool.generate(model, context, sampling)
                 return reply.text
 
-            return list(wait(_bounded(requests, one)))
+            return self._all("generate_until", requests, one)
+
+        def _all(self, verb: str, requests: list[Any], one: Callable[..., Awaitable[T]]) -> list[T]:
+            async def noted(*args: Any) -> T:
+                answer = await one(*args)
+                self.cache_hook.add_partial(verb, args, answer)
+                return answer
+
+            return list(wait(_bounded(requests, noted)))
 
     inline = all(isinstance(task, dict) for task in tasks)
     try:
         return simple_evaluate(
             PoolLM(), tasks=tasks, limit=limit, bootstrap_iters=RESAMPLES, log_samples=False,
-            task_manager=TaskManager(include_defaults=not inline),
+            task_manager=TaskManager(include_defaults=not inline), use_cache=str(kept) if kept else None,
         )  # fmt: skip
     except (KeyError, ValueError, FileNotFoundError) as error:
         what = f"evaluation.lm_eval: lm-eval could not run the tasks: {type(error).__name__}: {error!s:.300}"

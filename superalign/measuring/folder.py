@@ -27,6 +27,7 @@ class Asked(Record):
     """Hash of each suite's items, as they came out of its file and filters."""
     plain_text: str | None
     lm_eval: dict[str, Any] | None
+    """Its options, and the hash of each file that a task is read from."""
     judge_sha256: str
     """Of all that its verdicts depend on."""
     calibration_sha256: str | None

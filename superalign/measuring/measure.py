@@ -18,6 +18,7 @@ from superalign.evaluation.evaluator import OnItem, SuiteEvaluator
 from superalign.evaluation.items import Suite
 from superalign.evaluation.metrics import Asks, Errors
 from superalign.evaluation.options import EvaluationOptions
+from superalign.evaluation.tasks import digests
 from superalign.examples import Checkpoint
 from superalign.inputs import Inputs
 from superalign.measured_critic import error_rates, fingerprint
@@ -121,11 +122,9 @@ class Sitting:
             model=subject.model,
             model_sha256=sha256_tree(base) if isinstance(base, Path) else None,
             adapter_sha256=sha256_adapter(subject.adapter) if subject.adapter else None,
-            suites={
-                suite.name: sha256_bytes(canonical(suite.model_copy(update={"file": ""}))) for suite in inputs.suites
-            },
+            suites={suite.name: _digest(suite) for suite in inputs.suites},
             plain_text=inputs.plain_text.sha256 if inputs.plain_text else None,
-            lm_eval=options.lm_eval.model_dump(mode="json") if options.lm_eval else None,
+            lm_eval=options.lm_eval.model_dump(mode="json") | digests(options.lm_eval) if options.lm_eval else None,
             judge_sha256=fingerprint(self.recipe, Path.cwd(), "judge"),
             calibration_sha256=sha256_file(self.question.calibration) if self.question.calibration else None,
             max_tokens=options.max_tokens,
@@ -155,7 +154,9 @@ class Sitting:
             note = self._noting(journal, "evaluate", evaluator.total)
             started, tokens = time.monotonic(), engine.stats().generated_tokens
             checkpoint = Checkpoint(id=subject.name, base=subject.model)
-            evaluation = await evaluator.evaluate(name, checkpoint, done=journal, on_item=note)
+            evaluation = await evaluator.evaluate(
+                name, checkpoint, done=journal, on_item=note, kept=folder.path / "lm_eval"
+            )
         self.observer.phase_done(time.monotonic() - started, engine.stats().generated_tokens - tokens)
         folder.finish(evaluation)
         return evaluation

@@ -29,9 +29,13 @@ class Chat:
         return cls(tokenizer, model, _end_of_turn(tokenizer))
 
     def prompt(self, messages: Messages | str) -> list[int]:
-        """Token ids up to where the assistant's next turn begins, or of a plain text as it stands; none for nothing."""
+        """Token ids up to where the assistant's next turn begins, or of a plain text; none for nothing.
+
+        Before a plain text stands what the tokenizer puts there by itself, where there is anything.
+        """
         if isinstance(messages, str):
-            return self.encode(messages)
+            own = messages.startswith(self.tokenizer.bos_token or "\0")
+            return list(self.tokenizer.encode(messages, add_special_tokens=not own)) if messages else []
         if not messages:
             return []
         turns = [{"role": message.role, "content": message.content} for message in messages]
@@ -42,29 +46,42 @@ class Chat:
         """Token ids of a text, nothing added."""
         return list(self.tokenizer.encode(text, add_special_tokens=False))
 
+    def asked(self, messages: Messages | str, max_tokens: int, max_model_len: int) -> tuple[list[int], int]:
+        """(token ids of the prompt, tokens that can be generated after it, at most `max_tokens`).
+
+        Of a plain text the end is kept, as in lm-eval, so that all of `max_tokens` can. Raises PromptTooLongError where
+        none can be.
+        """
+        prompt = self.prompt(messages)
+        if isinstance(messages, str) and max_tokens < max_model_len:
+            prompt = prompt[-(max_model_len - max_tokens) :]
+        room = max_model_len - len(prompt)
+        if room < 1:
+            raise too_long(len(prompt), 1, max_model_len)
+        return prompt, min(max_tokens, room)
+
     def continuation(
         self, messages: Messages | str, text: str, *, end: bool, max_model_len: int
-    ) -> tuple[list[int], int]:
-        """Token ids to score and where the continuation begins in them.
+    ) -> list[tuple[list[int], int]]:
+        """Token ids to score and where the continuation begins in them; several only of a long text without a prompt.
 
         Plain text has nothing before its first token, so the template's first token or the end token stands there.
-        After a plain text the two are encoded as one, for a token may reach across, as lm-eval does it.
+        After a plain text the two are encoded as one, for a token may reach across. What is too long is cut as in
+        lm-eval: a plain prompt from the left, a text alone into windows. Raises PromptTooLongError for the rest.
         """
         first = self.tokenizer.bos_token_id
         prompt = self.prompt(messages) or [self.end_id if first is None else first]
         plain = messages if isinstance(messages, str) else ""
-        rest = self.encode(plain + text)[len(prompt) :] if plain else self.encode(text)
-        tokens = prompt + rest + ([self.end_id] if end else [])
-        if len(tokens) >= max_model_len:
-            raise too_long(len(tokens), 1, max_model_len)
-        return tokens, len(prompt)
-
-    def room(self, prompt: list[int], max_tokens: int, max_model_len: int) -> int:
-        """How many tokens can be generated, at most `max_tokens`; raises PromptTooLongError when none can."""
-        room = max_model_len - len(prompt)
-        if room < 1:
-            raise too_long(len(prompt), 1, max_model_len)
-        return min(max_tokens, room)
+        rest = self.prompt(plain + text)[len(prompt) :] if plain else self.encode(text)
+        rest += [self.end_id] if end else []
+        most = max_model_len - 1  # one is generated, whether it is wanted or not
+        if len(prompt) + len(rest) <= most:
+            return [(prompt + rest, len(prompt))]
+        if not messages:
+            return _windows(prompt + rest, most)
+        if plain and len(rest) < most:
+            return [((prompt + rest)[-most:], most - len(rest))]
+        raise too_long(len(prompt) + len(rest), 1, max_model_len)
 
     def text(self, tokens: list[int]) -> str:
         """Text without special tokens."""
@@ -77,6 +94,15 @@ def too_long(tokens: int, needed: int, max_model_len: int) -> PromptTooLongError
         f"a prompt of {tokens} tokens leaves no room for {needed} more in max_model_len {max_model_len}",
         "raise pool.max_model_len, or shorten the prompt",
     )
+
+
+def _windows(tokens: list[int], size: int) -> list[tuple[list[int], int]]:
+    """Every token but the first in one window, the last window with as much before it as fits (lm-eval's rule)."""
+    windows = [(tokens[:size], 1)]
+    for start in range(size, len(tokens), size - 1):
+        stop = min(start + size - 1, len(tokens))
+        windows.append((tokens[stop - size : stop], size - (stop - start)))
+    return windows
 
 
 def refuse_schema(sampling: Sampling) -> None:

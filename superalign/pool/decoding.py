@@ -8,6 +8,9 @@ from typing import Any
 
 import torch
 
+SCORED_TOKENS = 8192
+"""Tokens of one forward pass for scores: their logits over a vocabulary of 50,000 take 1.6 GB in float32."""
+
 
 @dataclass
 class Row:
@@ -109,8 +112,12 @@ def settle(row: Row, end_ids: frozenset[int], text_of: Any) -> None:
 @torch.inference_mode()
 def score(model: Any, sequences: Sequence[tuple[list[int], int]], *, pad_id: int) -> list[tuple[list[float], bool]]:
     """Log-probabilities of tokens[start:] of each (tokens, start), nats, and whether all of them are the likeliest;
-    right-padded, one forward pass.
+    right-padded, in as few forward passes as `SCORED_TOKENS` allows.
     """
+    size = max(1, SCORED_TOKENS // max(len(tokens) for tokens, _ in sequences))
+    if size < len(sequences):
+        parts = [sequences[at : at + size] for at in range(0, len(sequences), size)]
+        return [found for part in parts for found in score(model, part, pad_id=pad_id)]
     device = model.device
     width = max(len(tokens) for tokens, _ in sequences)
     ids = torch.full((len(sequences), width), pad_id, dtype=torch.long)

@@ -101,7 +101,7 @@ class ScriptedPool:
         messages = turns_of(messages)
         checkpoint, prompt_tokens = self._check(model, messages)
         words = tokens_of(continuation)
-        if prompt_tokens + len(words) >= self.options.max_model_len:
+        if messages and prompt_tokens + len(words) >= self.options.max_model_len:
             raise too_long(prompt_tokens + len(words), 1, self.options.max_model_len)
         async with self._gate.request():
             await self._take_time(None, checkpoint, messages, None)

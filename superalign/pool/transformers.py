@@ -56,9 +56,7 @@ class TransformersPool:
         try:
             await asyncio.to_thread(self._load)
         except (OSError, ValueError, RuntimeError) as error:
-            raise PoolError(
-                f"{self.model} could not be loaded: {error!s:.300}", "check the folder or hub id"
-            ) from error
+            raise PoolError(f"{self.model} could not be loaded: {error!s:.300}", "check the folder or id") from error
         self._worker = asyncio.create_task(self._work())
 
     def _load(self) -> None:
@@ -86,8 +84,7 @@ class TransformersPool:
 
         refuse_schema(sampling)
         self._check(model)
-        prompt = self.chat.prompt(messages)
-        room = self.chat.room(prompt, sampling.max_tokens, self.options.max_model_len)
+        prompt, room = self.chat.asked(messages, sampling.max_tokens, self.options.max_model_len)
         rows = [
             Row(
                 prompt=prompt,
@@ -117,10 +114,11 @@ class TransformersPool:
         """Log-probabilities of `continuation` as the next assistant turn (no messages: as plain text)."""
         self._check(model)
         limit = self.options.max_model_len
-        tokens, start = self.chat.continuation(messages, continuation, end=end, max_model_len=limit)
-        [(values, greedy)] = await self._submit(model, "score", [(tokens, start)])
-        self._stats = counted(self._stats, len(tokens), 0)
-        return Score(token_logprobs=tuple(values), greedy=greedy)
+        parts = self.chat.continuation(messages, continuation, end=end, max_model_len=limit)
+        found = await asyncio.gather(*(self._submit(model, "score", [part]) for part in parts))
+        self._stats = counted(self._stats, sum(len(tokens) for tokens, _ in parts), 0)
+        values = tuple(value for [(part, _)] in found for value in part)
+        return Score(token_logprobs=values, greedy=all(greedy for [(_, greedy)] in found))
 
     async def _submit(self, model: str, kind: str, items: list[Any]) -> Any:
         async with self._gate.request():
@@ -197,9 +195,7 @@ class TransformersPool:
             try:
                 await asyncio.to_thread(self._attach, adapter, label)
             except (OSError, ValueError, RuntimeError, KeyError) as error:
-                raise PoolError(
-                    f"{adapter} could not be loaded: {error!s:.300}", "is it an adapter of this base?"
-                ) from error
+                raise PoolError(f"{adapter} could not be loaded: {error!s:.300}", "is it of this base?") from error
             self.last_swap_s = {"load": time.monotonic() - started}
             await self._prove(adapter, label)
             self._served[name] = label
@@ -218,7 +214,7 @@ class TransformersPool:
 
     async def _prove(self, adapter: Path, label: str) -> None:
         limit = self.options.max_model_len
-        tokens, start = self.chat.continuation(canary.PROMPT, canary.CONTINUATION, end=True, max_model_len=limit)
+        [(tokens, start)] = self.chat.continuation(canary.PROMPT, canary.CONTINUATION, end=True, max_model_len=limit)
         [(before, _)] = await asyncio.to_thread(self._compute, "score", None, [(tokens, start)])
         [(served, _)] = await asyncio.to_thread(self._compute, "score", label, [(tokens, start)])
         changed = await asyncio.to_thread(reference.digest, adapter) is not None

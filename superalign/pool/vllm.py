@@ -67,12 +67,12 @@ class VllmPool:
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
         chat = self._check(model).chat
-        prompt = chat.prompt(messages)
+        prompt, room = chat.asked(messages, sampling.max_tokens, self.options.max_model_len)
         params = SamplingParams(
             n=sampling.n,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
-            max_tokens=chat.room(prompt, sampling.max_tokens, self.options.max_model_len),
+            max_tokens=room,
             seed=None if sampling.seed is None or sampling.temperature == 0 else sampling.seed % 2**62,
             stop=list(sampling.stop),
             stop_token_ids=[] if self.exact_lengths else [chat.end_id],
@@ -101,10 +101,13 @@ class VllmPool:
     async def score(self, model: str, messages: Messages | str, continuation: str, *, end: bool = False) -> Score:
         """Log-probabilities of `continuation` as the next assistant turn (no messages: as plain text)."""
         limit = self.options.max_model_len
-        tokens, start = self._check(model).chat.continuation(messages, continuation, end=end, max_model_len=limit)
-        async with self._gate.request():
-            values, greedy = await self._check(model).ranked(tokens, start, self._served[model])
-        self._stats = counted(self._stats, len(tokens), 0)
+        parts = self._check(model).chat.continuation(messages, continuation, end=end, max_model_len=limit)
+        values, greedy = list[float](), True
+        for tokens, start in parts:
+            async with self._gate.request():
+                found, likeliest = await self._check(model).ranked(tokens, start, self._served[model])
+            values, greedy = values + found, greedy and likeliest
+        self._stats = counted(self._stats, sum(len(tokens) for tokens, _ in parts), 0)
         return Score(token_logprobs=tuple(values), greedy=greedy)
 
     async def serve(self, checkpoint: Checkpoint) -> str:
@@ -171,7 +174,7 @@ class VllmPool:
 
     def _canary(self) -> tuple[list[int], int]:
         limit = self.options.max_model_len
-        return self.client.chat.continuation(canary.PROMPT, canary.CONTINUATION, end=True, max_model_len=limit)
+        return self.client.chat.continuation(canary.PROMPT, canary.CONTINUATION, end=True, max_model_len=limit)[0]
 
     async def _prove(self, lora: Any, adapter: Path | None) -> None:
         """Raises PoolError unless the canary's scores are those of the base model with this adapter."""

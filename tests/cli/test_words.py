@@ -17,7 +17,7 @@ from superalign.summary import summarise
 
 
 def wanted(*suites: str, where: tuple[str, ...] = ()) -> Asked:
-    return Asked(suites, where, None, "rules", None, 32, 400, 1, None, "auto")
+    return Asked(suites, where, None, None, "rules", None, 32, 400, 1, None, "auto")
 
 
 def test_suites_with_kind_name_and_number() -> None:

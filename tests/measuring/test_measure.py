@@ -190,3 +190,50 @@ def test_the_command_line(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
         subjects_of(["toy", "other/toy"])
     with pytest.raises(RecipeError, match="compared with nothing"):
         subjects_of(["toy"])
+
+
+def test_lm_eval_asks_nothing_twice(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(here / "cache"))
+    rows = [{"q": f"Word {i} and", "choices": ["one", "two"], "answer": i % 2} for i in range(6)]
+    Path("toy.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Path("task.yaml").write_text(json.dumps({
+        "task": "toy_words", "dataset_path": "json", "dataset_kwargs": {"data_files": {"test": "toy.jsonl"}},
+        "test_split": "test", "output_type": "multiple_choice", "doc_to_text": "{{q}}", "doc_to_choice": "choices",
+        "doc_to_target": "answer", "metric_list": [{"metric": "acc"}],
+    }))  # fmt: skip
+    Path("pool.yaml").write_text("type: scripted")
+    words = ["--lm-eval", "task.yaml", "--pool", "pool.yaml", "--json"]
+    asked: list[str] = []
+    original = ScriptedPool.score
+
+    async def counted(self: ScriptedPool, model: str, messages: str, text: str, *, end: bool = False) -> object:
+        asked.append(messages + text)
+        if len(asked) == 8:
+            raise asyncio.CancelledError
+        return await original(self, model, messages, text, end=end)
+
+    def said(*more: str) -> str:
+        monkeypatch.setattr("sys.argv", ["superalign", *more, *words])
+        with pytest.raises(SystemExit):
+            main()
+        return capsys.readouterr().out
+
+    whole = json.loads(said("eval", "--model", "toy"))
+    assert [(one["metric"], one["n"]) for one in whole["tasks"]] == [("acc", 6)]
+    monkeypatch.setattr(ScriptedPool, "score", counted)
+    with pytest.raises(asyncio.CancelledError):
+        said("eval", "--model", "toy", "--out", "out")
+    assert json.loads(said("eval", "--model", "toy", "--out", "out")) == whole
+    assert len(asked) == 12 + 1  # the one that was interrupted
+    assert len(set(asked)) == 12
+    shown = said("compare", "--model", "toy", "--model", "b=toy+trained")
+    assert [one["tasks"][0]["task"] for one in json.loads(shown)["evaluations"]] == ["toy_words"] * 2
+    words.remove("--json")
+    assert "toy_words          acc" in said("compare", "--model", "toy", "--model", "b=toy+trained")
+    Path("toy.jsonl").write_text(Path("toy.jsonl").read_text() * 2)
+    monkeypatch.setattr("sys.argv", ["superalign", "eval", "--model", "toy", "--out", "out", *words])
+    with pytest.raises(SystemExit):
+        main()
+    assert "another lm eval" in capsys.readouterr().err

@@ -176,7 +176,7 @@ async def test_a_served_adapter_says_what_transformers_and_peft_say(
     pool = await start(name)
     served = await pool.serve(adapters[0])
     chat = pool.chat if name == "transformers" else pool.client.chat
-    tokens, begin = chat.continuation(COLOURS, "Red, green and blue.", end=True, max_model_len=256)
+    [(tokens, begin)] = chat.continuation(COLOURS, "Red, green and blue.", end=True, max_model_len=256)
     score = await pool.score(served, COLOURS, "Red, green and blue.", end=True)
     expected = reference.score(model, reference_path(adapters[0]), tokens, begin)
     assert score.token_logprobs == pytest.approx(expected, abs=5e-3)
