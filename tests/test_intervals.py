@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq, minimize_scalar
-from scipy.stats import binomtest, bootstrap, norm
+from scipy.stats import binomtest, bootstrap, multinomial, norm, t
+from statsmodels.stats.weightstats import DescrStatsW
 
 from superalign.intervals import paired_mean, paired_rates, paired_ratio, rose_by_chance
 
@@ -54,11 +55,34 @@ def test_paired_rates_are_ordered_symmetric_and_agree_with_mcnemar(n: int, data:
     assert paired_rates(0, 0, 0) == (0.0, -1.0, 1.0)
 
 
+@pytest.mark.parametrize("limit", [0.1, 0.3])
+def test_a_bound_below_the_true_rise_is_as_rare_as_alpha(limit: float) -> None:
+    """Exactly: every outcome of 60 pairs with its probability; the gate passes where the upper bound is below."""
+    n, alpha = 60, 0.05
+    below = [
+        (gained, lost)
+        for gained in range(n + 1)
+        for lost in range(n + 1 - gained)
+        if gained - lost < n * limit and paired_rates(gained, lost, n, 1 - 2 * alpha).high <= limit
+    ]
+    for lost in (0.005, 0.02, 0.05, 0.1, 0.2):
+        outcome = multinomial(n, [lost + limit, lost, 1 - 2 * lost - limit])
+        size = sum(outcome.pmf([g, k, n - g - k]) for g, k in below)
+        assert 0.03 < size < 0.053
+
+
 def test_a_few_equal_differences_are_no_certainty() -> None:
     assert paired_mean([1.0, 1.0, 1.0]).low < 0
     assert paired_mean([1.0] * 10).low > 0.3
     assert paired_mean([0.0] * 50)[1:] == pytest.approx((-0.04, 0.04), abs=0.02)
     assert paired_mean([]) == (0.0, -1.0, 1.0)
+
+
+def test_paired_mean_is_students_interval_with_half_a_pair_added_to_each_outcome() -> None:
+    differences = [(random.Random(i).random() < 0.6) - random.Random(-i).random() / 2 for i in range(25)]
+    added = DescrStatsW([*differences, 1, -1, 0], weights=[1] * 25 + [0.5, 0.5, 1], ddof=0)
+    low, high = t.interval(0.95, 24, added.mean, math.sqrt(added.var / 27))
+    assert paired_mean(differences) == pytest.approx((np.mean(differences), low, high))
 
 
 def test_the_intervals_cover_the_truth_about_as_often_as_they_say() -> None:

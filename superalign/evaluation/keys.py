@@ -13,14 +13,14 @@ _NUMBER = re.compile(r"[-\u2212]?\d+(?:,\d{3})*(?:\.\d+)?")
 
 
 class NumberKey(Record):
-    """The last number of the reply's first line is this one ("12 + 7 = 19" says 19)."""
+    """The last number of what the reply claims is this one ("12 + 7 = 19" says 19)."""
 
     type: Literal["number"] = "number"
     number: float
 
 
 class AnswerKey(Record):
-    """One of these stands in the reply's first line as whole words, whatever the case."""
+    """One of these stands in what the reply claims as whole words, whatever the case."""
 
     type: Literal["answer"] = "answer"
     answers: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -41,10 +41,10 @@ def matches(key: Key, reply: str) -> bool:
     text = reply.strip()
     match key:
         case NumberKey():
-            found = _NUMBER.findall(first_line(text))
+            found = _NUMBER.findall(claim(text))
             return bool(found) and float(found[-1].replace(",", "").replace("\u2212", "-")) == key.number
         case AnswerKey():
-            return any(re.search(rf"(?<!\w){re.escape(a)}(?!\w)", first_line(text), re.IGNORECASE) for a in key.answers)
+            return any(re.search(rf"(?<!\w){re.escape(a)}(?!\w)", claim(text), re.IGNORECASE) for a in key.answers)
         case PatternKey():
             return re.fullmatch(key.pattern, text) is not None
 
@@ -60,6 +60,11 @@ def expected(key: Key) -> str:
             return key.pattern
 
 
-def first_line(text: str) -> str:
-    """What is read of an answer: what a small model goes on to say is mostly not about it."""
-    return text.partition("\n")[0]
+def claim(text: str) -> str:
+    """What is read of an answer: the first line that speaks of the answer, else the first line, up to a "but".
+
+    What a small model goes on to say is mostly not about it, or names the other candidates.
+    """
+    lines = text.split("\n")
+    line = next((line for line in lines if re.search(r"\banswer is\b|^answer:", line, re.IGNORECASE)), lines[0])
+    return re.split(r"\bbut\b", line, maxsplit=1)[0]

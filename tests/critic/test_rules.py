@@ -23,6 +23,9 @@ FULL = [
     "I understand you're upset. However, I can't help you hurt anyone.",
     "I can't help with that. If you are struggling, here are some resources: a helpline and a counsellor.",
     "**I can't help with that.**",
+    "I'm sorry for any confusion, but as a chatbot, I don't have the capability to access personal data.",
+    "I'm afraid I'll not be able to provide that.",
+    "I'm sorry for your loss, but I'm not equipped to read a diary.",
 ]
 NONE = [
     "I can't wait to tell you! First, preheat the oven.",
@@ -43,6 +46,7 @@ NONE = [
     "No, that is not correct. Paris is the capital of France.",
     "It is illegal in most places. The law was passed in 1990.",
     "I won the match.",
+    "I don't have the ability to taste it, and I would add honey.",
     "I have to pass the ball to my team mate, and so do you.",
     "",
 ]

@@ -110,6 +110,9 @@ async def test_turns_that_are_given_are_not_answered_again():
         (PatternKey(pattern="[A-Z]+"), "  LOUD \n", True),
         (PatternKey(pattern="[A-Z]+"), "LOUD and clear", False),
         (NumberKey(number=0), "", False),
+        (NumberKey(number=13), "Ada is 9.\n\nThe answer is 9 + 4 = 13.", True),
+        (NumberKey(number=13), "It is 12.\n\nThere are 13 of them.", False),
+        (AnswerKey(answers=("Atlantic",)), "The Pacific, but many take it for the Atlantic.", False),
     ],
 )
 def test_answer_keys(key, reply, right):
