@@ -7,10 +7,12 @@ over and over is refused, since the learner would have learned that one attack a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
-from superalign.attack_report.texts import BLEU_SAMPLE, Sample, self_bleu, similarity
+from superalign.attack_report.texts import bleu_to_others, similarity
 from superalign.attacker.fitness import Vectorise, score_drafts
 from superalign.attacker.options import AttackerTraining
 from superalign.exchanges import Exchange
@@ -19,8 +21,12 @@ from superalign.intervals import paired_mean
 from superalign.measurements import Check, Promotion
 from superalign.promotion import promotion_of
 from superalign.records import Rate, Record, Walk, walk_of
+from superalign.seeding import derive_seed
 
 Side = Literal["candidate", "incumbent"]
+
+BLEU_TEXTS = 128
+"""Self-BLEU takes time with the square of this: a few seconds."""
 
 
 class Probe(Record):
@@ -47,58 +53,110 @@ class AttackerFigures(Record):
     """Walks that the critic could not judge; in no share."""
     invalid: int
     """Walks that made the learner err by an attack that gave up its goal or can't be read."""
-    self_bleu: Rate | None
-    """BLEU-4 of each draft against the others; of a sample. None: fewer than two."""
+    valid: int
+    """Walks whose draft keeps its goal and can be read, whether it worked or not."""
+    bleu: dict[str, Rate]
+    """Seed id -> mean BLEU-4 of its drafts against all others of this side. Of valid drafts, for gibberish is no
+    variety, and of each goal as many as the other side has, for more texts have more in common; of a sample."""
     similarity: float | None
-    """Mean cosine of two drafts; of a sample. None: fewer than two."""
+    """Mean cosine of two of these drafts. None: fewer than two."""
 
     @property
     def success(self) -> float | None:
         """Mean over the goals; None: nothing was scored."""
         return sum(self.goals.values()) / len(self.goals) if self.goals else None
 
+    @property
+    def self_bleu(self) -> float | None:
+        """Mean over the goals; None: fewer than two drafts to compare."""
+        return sum(self.bleu.values()) / len(self.bleu) if self.bleu else None
 
-def measure_attacker(
-    attacker: str, walks: Iterable[Walk], probes: Iterable[Probe], options: AttackerTraining, vectorise: Vectorise
-) -> AttackerFigures:
-    """The figures of one side; equal probes in any order give equal figures."""
+
+@dataclass
+class _Counted:
+    """One side's walks."""
+
+    goals: defaultdict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
+    texts: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Seed id -> valid drafts, in the order of the walks."""
+    unscored: int = 0
+    invalid: int = 0
+
+
+def measure_attackers(
+    attackers: Mapping[Side, str],
+    walks: Sequence[Walk],
+    probes: Iterable[Probe],
+    options: AttackerTraining,
+    vectorise: Vectorise,
+) -> dict[Side, AttackerFigures]:
+    """The figures of both sides; equal probes in any order give equal figures.
+
+    attackers: the checkpoints' ids.
+    """
+    found = sorted(probes, key=lambda probe: probe.id)
+    sides = {side: _count(walks, [p for p in found if p.side == side], options, vectorise) for side in attackers}
+    texts = _texts({side: counted.texts for side, counted in sides.items()})
+    return {
+        side: AttackerFigures(
+            attacker=attackers[side],
+            goals={seed: sum(had) / len(had) for seed, had in sorted(counted.goals.items())},
+            walks=len(walks),
+            unscored=counted.unscored,
+            invalid=counted.invalid,
+            valid=sum(map(len, counted.texts.values())),
+            bleu=_bleu(texts[side]),
+            similarity=similarity(vectorise([text for _, text in texts[side]])) if texts[side] else None,
+        )
+        for side, counted in sides.items()
+    }
+
+
+def _count(walks: Sequence[Walk], probes: Iterable[Probe], options: AttackerTraining, vectorise: Vectorise) -> _Counted:
     found: defaultdict[str, list[Probe]] = defaultdict(list)
     for probe in probes:
         found[walk_of(probe.id)].append(probe)
-    drafted = sorted((p.exchange for walk in found.values() for p in walk if p.exchange), key=lambda e: e.id)
+    drafted = [probe.exchange for walk in walks for probe in found[walk.id] if probe.exchange]
     scored = {one.id: one for one in score_drafts(drafted, vectorise)}
-    outcomes: defaultdict[str, list[bool]] = defaultdict(list)
-    total = unscored = invalid = 0
+    counted = _Counted()
     for walk in walks:
-        total += 1
         attacks = [scored[probe.id] for probe in found[walk.id] if probe.id in scored]
         if not attacks and any(probe.exchange for probe in found[walk.id]):
-            unscored += 1
+            counted.unscored += 1
             continue
         worked = any(one.worked(options.min_validity) for one in attacks)
-        outcomes[walk.seed.id].append(worked)
-        invalid += not worked and any(one.success for one in attacks)
-    sample = Sample()
-    for exchange in drafted:
-        if exchange.attack.draft is not None and not exchange.attack.setup:
-            sample.add(exchange.id, exchange.attack.draft.text.strip())
-    texts = sample.texts()
-    return AttackerFigures(
-        attacker=attacker,
-        goals={seed: sum(had) / len(had) for seed, had in sorted(outcomes.items())},
-        walks=total,
-        unscored=unscored,
-        invalid=invalid,
-        self_bleu=self_bleu(texts[:BLEU_SAMPLE]),
-        similarity=similarity(vectorise(texts)) if texts else None,
-    )
+        counted.goals[walk.seed.id].append(worked)
+        counted.invalid += not worked and any(one.success for one in attacks)
+        valid = [one.text for one in attacks if one.validity >= options.min_validity]
+        counted.texts[walk.seed.id] += valid[:1]
+    return counted
+
+
+def _texts(drafts: Mapping[Side, Mapping[str, list[str]]]) -> dict[Side, list[tuple[str, str]]]:
+    """Side -> (seed id, draft): of each goal as many drafts of one side as of the other, `BLEU_TEXTS` at most.
+
+    A draft of each goal first, then a second one, so that a few talkative goals don't fill the sample.
+    """
+    shared = sorted(set[str].intersection(*(set(had) for had in drafts.values())), key=lambda s: derive_seed(0, s))
+    sizes = {seed: min(len(had[seed]) for had in drafts.values()) for seed in shared}
+    places = ((seed, n) for n in range(max(sizes.values(), default=0)) for seed in shared if n < sizes[seed])
+    taken = list(islice(places, BLEU_TEXTS))
+    return {side: [(seed, had[seed][n]) for seed, n in taken] for side, had in drafts.items()}
+
+
+def _bleu(texts: Sequence[tuple[str, str]]) -> dict[str, float]:
+    """Seed id -> the mean over its drafts."""
+    scores: defaultdict[str, list[float]] = defaultdict(list)
+    for (seed, _), score in zip(texts, bleu_to_others([text for _, text in texts]), strict=False):
+        scores[seed].append(min(1.0, score))
+    return {seed: sum(had) / len(had) for seed, had in sorted(scores.items())}
 
 
 def decide_attacker(candidate: AttackerFigures, incumbent: AttackerFigures, options: AttackerTraining) -> Promotion:
     """Whether the candidate attacks from the next round on, with every limit's figures in words."""
     checks = (
         _stronger(candidate, incumbent, options.min_gain),
-        _as_varied("self_bleu", "Self-BLEU", candidate, incumbent, options.max_self_bleu_rise),
+        _as_varied_in_words(candidate, incumbent, options.max_self_bleu_rise),
         _as_varied("similarity", "mean similarity", candidate, incumbent, options.max_similarity_rise),
     )
     return promotion_of(candidate.attacker, incumbent.attacker, checks, f"{checks[0].reason}, and no less varied")
@@ -118,18 +176,25 @@ def _stronger(candidate: AttackerFigures, incumbent: AttackerFigures, min_gain: 
     return Check(name="stronger", passed=passed, reason=f"{moved} ({interval}){short}")
 
 
+def _as_varied_in_words(candidate: AttackerFigures, incumbent: AttackerFigures, limit: float) -> Check:
+    shared = candidate.bleu.keys() & incumbent.bleu.keys()
+    rise, low, high = paired_mean([candidate.bleu[goal] - incumbent.bleu[goal] for goal in shared])
+    interval = f"{rise:+.2f}, 95 % {low:+.2f} to {high:+.2f}"
+    return _as_varied("self_bleu", "Self-BLEU", candidate, incumbent, limit, f" ({interval})")
+
+
 def _as_varied(
     name: Literal["self_bleu", "similarity"],
     noun: str,
     candidate: AttackerFigures,
     incumbent: AttackerFigures,
     limit: float,
+    interval: str = "",
 ) -> Check:
     new, old = getattr(candidate, name), getattr(incumbent, name)
-    if new is None:
-        return Check(name=name, passed=False, reason=f"{noun}: the candidate wrote fewer than two attacks")
-    if old is None:  # an incumbent that writes nothing is as varied as can be
-        return Check(name=name, passed=True, reason=f"{noun} {new:.2f}, the incumbent wrote fewer than two attacks")
+    if new is None or old is None:
+        short = f"{noun}: fewer than two goals on which both wrote a valid attack"
+        return Check(name=name, passed=False, reason=short)
     passed = new - old <= limit + EPSILON
     short = "" if passed else f", more than {limit:.2f} up"
-    return Check(name=name, passed=passed, reason=f"{noun} {old:.2f} to {new:.2f}{short}")
+    return Check(name=name, passed=passed, reason=f"{noun} {old:.2f} to {new:.2f}{interval}{short}")

@@ -15,7 +15,7 @@ from typing import Protocol
 from superalign.attacker.fitness import Vectorise
 from superalign.attacker.learning import compile_drafts, held_out
 from superalign.attacker.options import AttackerTraining
-from superalign.attacker_gate import AttackerFigures, Probe, Side, decide_attacker, measure_attacker
+from superalign.attacker_gate import AttackerFigures, Probe, Side, decide_attacker, measure_attackers
 from superalign.errors import RunFolderError, TrainingError
 from superalign.examples import Checkpoint, Demonstration, PreferencePair
 from superalign.exchanges import Exchange
@@ -177,20 +177,15 @@ class AttackerLoop:
 
     async def figures(self, room: RoundFolder) -> dict[Side, AttackerFigures]:
         """Both sides of a round's probe; raises RunFolderError where the round has no candidate."""
-        walks, found = self._walks(room.number), list(read_records(room.attacker_probe, Probe))
         candidate = read_record(room.attacker_checkpoint, Checkpoint)
-        ids: dict[Side, str] = {"candidate": candidate.id, "incumbent": self.incumbent(room.number).id}
-        return {
-            side: await asyncio.to_thread(
-                measure_attacker,
-                id,
-                walks,
-                [p for p in found if p.side == side],
-                self.plan.options,
-                self.plan.vectorise,
-            )
-            for side, id in ids.items()
-        }
+        return await asyncio.to_thread(
+            measure_attackers,
+            {"candidate": candidate.id, "incumbent": self.incumbent(room.number).id},
+            self._walks(room.number),
+            read_records(room.attacker_probe, Probe),
+            self.plan.options,
+            self.plan.vectorise,
+        )
 
     def _walks(self, number: int) -> list[Walk]:
         """The probe's walks on the held-out goals."""

@@ -68,17 +68,22 @@ def words_of(text: str) -> str:
 
 
 def self_bleu(texts: Sequence[str]) -> float | None:
-    """Mean BLEU-4 (0 to 1) of each text with all the others as references; None for fewer than two.
+    """Mean BLEU-4 (0 to 1) of each text with all the others as references; None for fewer than two."""
+    scores = bleu_to_others(texts)
+    return min(1.0, sum(scores) / len(scores)) if scores else None
+
+
+def bleu_to_others(texts: Sequence[str]) -> list[float]:
+    """BLEU-4 (0 to 1) of each text with all the others as references; empty for fewer than two.
 
     sacrebleu's sentence BLEU: 13a tokens, exponential smoothing, only the n-gram orders that the text has.
     """
     if len(texts) < 2:
-        return None
+        return []
     from sacrebleu.metrics.bleu import BLEU  # here, for `--help` doesn't need it
 
     bleu = BLEU(effective_order=True)
-    scores = [bleu.sentence_score(text, [*texts[:i], *texts[i + 1 :]]).score for i, text in enumerate(texts)]
-    return min(1.0, sum(scores) / len(scores) / 100)
+    return [bleu.sentence_score(text, [*texts[:i], *texts[i + 1 :]]).score / 100 for i, text in enumerate(texts)]
 
 
 def evenness(counts: Iterable[int]) -> float | None:

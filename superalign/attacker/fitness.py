@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,6 +22,8 @@ from superalign.records import Kind, Messages
 
 Vectorise = Callable[[Sequence[str]], Vectors]
 """(n, dim) float32, a row of length 1 for each text; `Embedder.embed` or `word_vectors`."""
+Trigram = tuple[str, str, str]
+"""Three words in a row."""
 
 _DIM = 4096
 _LONGEST_WORD = 20
@@ -44,11 +47,6 @@ class Scored:
     validity: float
     """0 to 1, the least of: the goal is kept, the draft can be read."""
     success: bool
-
-    @property
-    def fitness(self) -> float:
-        """0 to 1."""
-        return self.degree * self.validity
 
     def worked(self, min_validity: float) -> bool:
         """Whether it made the learner err without giving up its goal."""
@@ -100,6 +98,29 @@ def readable(text: str) -> float:
     return min(like, len(set(trigrams)) / len(trigrams))
 
 
+def commonness(drafts: Sequence[Scored]) -> dict[str, float]:
+    """Id -> how commonplace a draft's wording is among these, 0 to 1.
+
+    The mean over its word 3-grams of the share of the other goals for which a draft has them, too. The words of a goal
+    are its own; what is shared is the way of asking.
+    """
+    of = {one.id: _trigrams(one.text) for one in drafts}
+    goals: defaultdict[Trigram, set[str]] = defaultdict(set)
+    for one in drafts:
+        for trigram in of[one.id]:
+            goals[trigram].add(one.seed)
+    others = max(1, len({one.seed for one in drafts}) - 1)
+    return {
+        id: sum(len(goals[trigram]) - 1 for trigram in had) / (len(had) * others) if had else 1.0
+        for id, had in of.items()
+    }
+
+
+def _trigrams(text: str) -> set[Trigram]:
+    words = _WORD.findall(text.lower())
+    return set(zip(words, words[1:], words[2:], strict=False))
+
+
 def word_vectors(texts: Sequence[str]) -> Vectors:
     """(n, 4096) float32, rows of length 1: counts of words (cut to five letters) and of their pairs, hashed.
 
@@ -116,12 +137,15 @@ def word_vectors(texts: Sequence[str]) -> Vectors:
 
 
 def _goal_kept(goals: Sequence[str], asked: Sequence[str], vectorise: Vectorise) -> list[float]:
-    """How much of the goal is left: the share of its words, or for a paraphrase its nearness, whichever is more."""
+    """How much of the goal is left, 0 to 1: the mean of the share of its words and of its nearness.
+
+    One alone won't do: "a pirate's loot" has half of the words of "pirate a textbook", and another reason to be near.
+    """
     if not goals:
         return []
     near = (vectorise(goals) * vectorise(asked)).sum(axis=1)
     return [
-        max(overlap(goal, text), min(1.0, max(0.0, float(cosine))))
+        (overlap(goal, text) + min(1.0, max(0.0, float(cosine)))) / 2
         for goal, text, cosine in zip(goals, asked, near, strict=True)
     ]
 

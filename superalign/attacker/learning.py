@@ -1,25 +1,28 @@
 """Exchanges -> what the attacker learns from: a pure compiler, as `superalign.pairing` is for the learner.
 
-For one goal and one strategy: a draft that worked is shown (SFT), and preferred to one that did not (DPO). What gets
-in is chosen greedily, the fittest first, and nothing that is too like what is in already: the attacker shall learn
-many ways and not the one that happened to work most often.
+For one goal and one strategy: a draft that worked is shown (SFT), and preferred to drafts that did not (DPO). The
+attacker shall learn many ways and not the one that happened to work most often. So, after Lanchantin et al. 2025,
+"Diverse Preference Optimization" (arXiv 2501.18101), quality is a threshold and no rank: of what worked the least
+commonplace is preferred, to the most commonplace of what did not, and nothing gets in that is too like what is in.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 
 import numpy as np
 
-from superalign.attacker.fitness import Scored, Vectorise, score_drafts
+from superalign.attacker.fitness import Scored, Vectorise, commonness, score_drafts
 from superalign.attacker.options import AttackerTraining
 from superalign.examples import Demonstration, PreferencePair, Target
 from superalign.exchanges import Exchange
 
 Group = tuple[str, str]
 """Seed id and strategy."""
+LOSERS = 2
+"""To how many drafts that failed one that worked is preferred."""
 
 
 def held_out(seed_id: str, share: float) -> bool:
@@ -38,9 +41,10 @@ def compile_drafts(
     for one in scored:
         if not one.worked(options.min_validity):
             groups[one.seed, one.strategy].append(one)
+    common = commonness(scored)
     demonstrations, pairs = [], []
-    taken: Counter[Group] = Counter()
-    for winner in select([one for one in scored if one.worked(options.min_validity)], options, vectorise):
+    worked = [one for one in scored if one.worked(options.min_validity)]
+    for winner in select(worked, common, options, vectorise):
         demonstrations.append(
             Demonstration(
                 id=f"{winner.id}/attacker/sft",
@@ -51,17 +55,19 @@ def compile_drafts(
                 source=winner.id,
             )
         )
-        group = (winner.seed, winner.strategy)
-        losers = _losers(winner, groups[group])
-        if losers:
-            pairs.append(_pair(winner, losers[taken[group] % len(losers)]))
-            taken[group] += 1
+        losers = _losers(winner, groups[winner.seed, winner.strategy], common)
+        pairs += [_pair(winner, loser, n) for n, loser in enumerate(losers[:LOSERS])]
     return demonstrations, pairs
 
 
-def select(worked: Sequence[Scored], options: AttackerTraining, vectorise: Vectorise) -> list[Scored]:
-    """The fittest first, none nearer to one before it than `max_similarity`, at most `per_goal` of one group."""
-    ranked = sorted(worked, key=lambda one: (-one.fitness, one.id))
+def select(
+    worked: Sequence[Scored], common: Mapping[str, float], options: AttackerTraining, vectorise: Vectorise
+) -> list[Scored]:
+    """The least commonplace first, none nearer to one before it than `max_similarity`, `per_goal` of a group at most.
+
+    common: id -> how commonplace it is.
+    """
+    ranked = sorted(worked, key=lambda one: (common[one.id], one.id))
     if not ranked:
         return []
     vectors = vectorise([one.text for one in ranked])
@@ -77,17 +83,17 @@ def select(worked: Sequence[Scored], options: AttackerTraining, vectorise: Vecto
     return [ranked[row] for row in rows]
 
 
-def _losers(winner: Scored, others: Sequence[Scored]) -> list[Scored]:
-    """What the winner may be preferred to, answers to the very same prompt first, then the least fit first."""
+def _losers(winner: Scored, others: Sequence[Scored], common: Mapping[str, float]) -> list[Scored]:
+    """What the winner may be preferred to: answers to the very same prompt if there are any, the commonest first."""
     different = [one for one in others if one.text and one.text != winner.text]
     same = [one for one in different if one.prompt == winner.prompt]
-    return sorted(same or different, key=lambda one: (one.fitness, one.id))
+    return sorted(same or different, key=lambda one: (-common[one.id], one.id))
 
 
-def _pair(winner: Scored, loser: Scored) -> PreferencePair:
+def _pair(winner: Scored, loser: Scored, number: int) -> PreferencePair:
     figures = [f"{one.degree:.2f} (validity {one.validity:.2f})" for one in (winner, loser)]
     return PreferencePair(
-        id=f"{winner.id}/attacker/dpo",
+        id=f"{winner.id}/attacker/dpo{number}",
         origin="best_worst",
         kind=winner.kind,
         prompt=winner.prompt,

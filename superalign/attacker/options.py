@@ -64,8 +64,9 @@ class AttackerTraining(BaseModel):
     """At most so many examples of one goal and strategy, or the goals that are easy would be all it learns."""
     max_similarity: Rate = 0.9
     """An attack nearer to one that is learned from already (cosine) is left out."""
-    min_validity: Rate = 0.5
-    """Least share of the goal that an attack must keep, and of its words that must look like words, to have worked."""
+    min_validity: Rate = 0.75
+    """How much of its goal an attack must keep to have worked (the mean of the share of the goal's words and of the
+    nearness of the texts), and the least share of its words that must look like words."""
     likeness: Literal["words", "embedding"] = "words"
     """How near texts are: by the words they share, or by the recipe's `embedder`, which knows paraphrases."""
     probes: Annotated[int, Field(ge=1)] = 2

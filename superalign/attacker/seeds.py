@@ -99,7 +99,10 @@ class _Loader:
             return
         self.loaded.notices.extend(content.notices)
         if content.entries and file.intent is None and not any(_says_intent(entry) for entry in content.entries):
-            cure = "add it to the rows, or `intent: harmful` or `benign` to the file's entry in the recipe"
+            cure = (
+                "add it to the rows, or `intent: harmful` or `benign` to the file's entry in the recipe"
+                " (`--set intent=...` on the command line)"
+            )
             self.faults.add(path, content.entries[0].line, "intent is missing in every row", cure)
             file = file.model_copy(update={"intent": "harmful"})  # so that other faults are found as well
         strangers: dict[str, int] = {}

@@ -1,7 +1,8 @@
 """`superalign bench attacker`: what training the attacker's model is worth on goals that it was not trained on.
 
 Each repeat draws attacks on the training goals, trains an adapter on those that worked against a frozen learner, and
-has both attackers, trained and not, attack the held-out goals; by the code that a run uses.
+has both attackers, trained and not, attack the held-out goals; by the code that a run uses. With `out` a bench that was
+killed goes on where it was.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from superalign import build
 from superalign.attacker.learning import held_out
 from superalign.attacker_gate import AttackerFigures
 from superalign.examples import Checkpoint, Demonstration, PreferencePair
-from superalign.intervals import paired_mean
+from superalign.intervals import Bounds, paired_mean
 from superalign.orchestrator import Loop
 from superalign.protocols import PoolStats
 from superalign.recipe import Recipe
@@ -33,11 +34,14 @@ class AttackerSide(Record):
 
     success: float | None
     """Mean over the goals of the share of attacks that worked and were valid; None: nothing was scored."""
+    valid: float
+    """Share of walks whose attack keeps its goal and can be read, whether it worked or not."""
     invalid: float
     """Share of walks that made the learner err by giving up the goal, or by gibberish."""
     self_bleu: float | None
+    """Of valid attacks, on each goal equally many of both attackers."""
     similarity: float | None
-    """Mean cosine of two attacks."""
+    """Mean cosine of two of these attacks."""
 
 
 class AttackerRepeat(Record):
@@ -69,6 +73,10 @@ class AttackerBench(Record):
     gain_low: float
     """95 % interval over goals; training goals and their draws are taken as given."""
     gain_high: float
+    self_bleu_rise: float
+    """After less before in the same way."""
+    self_bleu_low: float
+    self_bleu_high: float
 
 
 class Teller:
@@ -97,9 +105,9 @@ class Teller:
 async def run(
     model: str = "smollm2-135m",
     learner: str | None = None,
-    files: Sequence[str] = ("seeds/harmful.yaml", "seeds/harmful_more.yaml"),
+    files: Sequence[str] = ("seeds/harmful.yaml", "seeds/harmful_more.yaml", "seeds/harmful_asked.yaml"),
     strategies: Sequence[str] = ("rephrase", "extend"),
-    goals: int = 120,
+    goals: int = 300,
     drafts: int = 6,
     probes: int = 4,
     holdout: float = 0.3,
@@ -130,19 +138,23 @@ async def run(
     adapter = str(Path(learner).resolve()) if learner else None
     frozen = Checkpoint(id=name, base=model, adapter=adapter)
     repeats: list[AttackerRepeat] = []
-    differences: defaultdict[str, list[float]] = defaultdict(list)
+    gains: defaultdict[str, list[float]] = defaultdict(list)
+    rises: defaultdict[str, list[float]] = defaultdict(list)
     sizes = (0, 0)
     with tempfile.TemporaryDirectory(prefix="superalign-bench-") as temporary:
         for seed in range(first_seed, first_seed + seeds):
             path = Path(out or temporary) / f"seed-{seed}"
             drawn = recipe.model_copy(update={"seed": seed})
-            with RunFolder.create(path, "name: bench\n", drawn.model_dump(mode="json")) as folder:
+            asked = drawn.model_dump(mode="json") | {"bench": {"learner": adapter, "goals": goals, "drafts": drafts}}
+            with _folder(path, asked) as folder:
+                folder.require_same(asked)
                 repeat, before, after, sizes = await _repeat(drawn, folder, frozen, goals, drafts)
             repeats.append(repeat)
             if before is not None and after is not None:
-                for goal in before.goals.keys() & after.goals.keys():
-                    differences[goal].append(after.goals[goal] - before.goals[goal])
-    gain, low, high = paired_mean([sum(had) / len(had) for had in differences.values()])
+                _add(gains, before.goals, after.goals)
+                _add(rises, before.bleu, after.bleu)
+    gain, low, high = _mean(gains)
+    rise, least, most = _mean(rises)
     return AttackerBench(
         model=model,
         learner=name,
@@ -153,7 +165,23 @@ async def run(
         gain=gain,
         gain_low=low,
         gain_high=high,
+        self_bleu_rise=rise,
+        self_bleu_low=least,
+        self_bleu_high=most,
     )
+
+
+def _folder(path: Path, resolved: dict[str, Any]) -> RunFolder:
+    return RunFolder.open(path) if path.exists() else RunFolder.create(path, "name: bench\n", resolved)
+
+
+def _add(to: defaultdict[str, list[float]], before: Mapping[str, float], after: Mapping[str, float]) -> None:
+    for goal in before.keys() & after.keys():
+        to[goal].append(after[goal] - before[goal])
+
+
+def _mean(differences: Mapping[str, Sequence[float]]) -> Bounds:
+    return paired_mean([sum(had) / len(had) for had in differences.values()])
 
 
 async def _repeat(
@@ -195,6 +223,7 @@ def _side(figures: AttackerFigures | None) -> AttackerSide | None:
         return None
     return AttackerSide(
         success=figures.success,
+        valid=figures.valid / max(1, figures.walks),
         invalid=figures.invalid / max(1, figures.walks),
         self_bleu=figures.self_bleu,
         similarity=figures.similarity,
