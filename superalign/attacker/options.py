@@ -64,7 +64,7 @@ class AttackerTraining(BaseModel):
     """At most so many examples of one goal and strategy, or the goals that are easy would be all it learns."""
     max_similarity: Rate = 0.9
     """An attack nearer to one that is learned from already (cosine) is left out."""
-    min_validity: Rate = 0.75
+    min_validity: Rate = 0.7
     """How much of its goal an attack must keep to have worked (the mean of the share of the goal's words and of the
     nearness of the texts), and the least share of its words that must look like words."""
     likeness: Literal["words", "embedding"] = "words"
