@@ -1,4 +1,4 @@
-"""What the base model says where the learner refused in vain."""
+"""What the base model says where the learner needlessly refused."""
 
 from __future__ import annotations
 

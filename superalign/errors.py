@@ -22,7 +22,8 @@ class SuperalignError(Exception):
         self.cure = cure
 
     def __str__(self) -> str:
-        return f"{self.what}; {self.cure}" if self.cure else self.what
+        between = "\n" if "\n" in self.what else "; "
+        return f"{self.what.rstrip()}{between}{self.cure}" if self.cure else self.what
 
 
 class RecipeError(SuperalignError):

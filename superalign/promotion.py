@@ -1,6 +1,6 @@
 """Two evaluations and their pairs of replies -> Promotion: the gate, as a pure function.
 
-A candidate is promoted when it is surely better (complies with less harm, or refuses less in vain at no more harm),
+A candidate is promoted when it is surely better (complies with less harm, or refuses less needlessly at no more harm),
 surely loses no more competence than the limits allow, and breaks no other limit. Surely: by a bound of an interval
 for paired items. The limits are made for both ends of a run: a base model that never refuses anything must be
 allowed to start refusing, and one that refuses too much must be allowed to get better by degrees.

@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar, get_args
 import jinja2
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from superalign.errors import PromptFileError
 from superalign.records import Message, Messages
@@ -24,6 +25,8 @@ from superalign.sandbox import TemplateFault, compiled, filled
 
 _Model = TypeVar("_Model", bound=BaseModel)
 Loc = tuple[str | int, ...]  # where in a YAML document: ("seeds", 3, "goal")
+MOST_NAMED = 24
+"""Of the names that might have been meant."""
 _ROLES: tuple[str, ...] = get_args(Message.model_fields["role"].annotation)
 _TURN = re.compile(r"^===[ \t]*(\w+)[ \t]*\n?", re.MULTILINE)
 
@@ -41,7 +44,8 @@ class Faults:
     def add_invalid(self, path: Path, error: ValidationError, line_of: Callable[[Loc], int]) -> None:
         """Note what pydantic found; `line_of` maps its locations to lines."""
         for item in error.errors():
-            self.add(path, line_of(item["loc"]), f"{'.'.join(map(str, item['loc']))}: {item['msg']}")
+            place = ".".join(map(str, item["loc"]))
+            self.add(path, line_of(item["loc"]), f"{place}: {in_words(item)}" if place else in_words(item))
 
     def raise_if_any(self) -> None:
         """Raises PromptFileError with every fault noted so far."""
@@ -68,9 +72,24 @@ def fail(path: Path, line: int, what: str, cure: str = "") -> NoReturn:
 
 
 def nearest(word: str, known: Collection[str]) -> str:
-    """`did you mean ...?`, or the whole list where nothing is close."""
+    """`did you mean ...?`, or what there is where nothing is close, `MOST_NAMED` of it."""
     close = difflib.get_close_matches(word, sorted(known), n=1)
-    return f"did you mean {close[0]}?" if close else "known: " + ", ".join(sorted(known))
+    if close:
+        return f"did you mean {close[0]}?"
+    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+    return "known: " + ", ".join(sorted(known)[:MOST_NAMED]) + more
+
+
+def in_words(fault: ErrorDetails) -> str:
+    """What pydantic found at one place, as a person would say it."""
+    if fault["type"] == "union_tag_invalid":
+        known = fault["ctx"]["expected_tags"].replace("'", "").split(", ")
+        return f"type {fault['ctx']['tag']!r} is not known; {nearest(fault['ctx']['tag'], known)}"
+    if fault["type"] == "union_tag_not_found":
+        return "`type` is missing"
+    if fault["type"] in ("model_type", "dict_type"):
+        return "is to be a mapping, `field: value` a line"
+    return fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
 
 
 def read_text(path: Path) -> str:
@@ -141,7 +160,7 @@ def prompt_path(name: str | Path, beside: Path | None = None) -> Path:
     for root in roots:
         if (root / name).exists():  # an absolute name stays as it is
             return root / name
-    raise PromptFileError(f"{name}: no such prompt file", f"looked in {', '.join(map(str, roots))}")
+    raise PromptFileError(f"{name}: no such prompt file", f"looked in {', '.join(dict.fromkeys(map(str, roots)))}")
 
 
 @dataclass(frozen=True)

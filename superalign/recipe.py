@@ -109,6 +109,13 @@ class Recipe(BaseModel):
     track: TrackerName | None = None
     """Who else gets each round's figures, as a package of that name that is installed; None: nobody."""
 
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, value: str) -> str:
+        if not value.strip() or value in (".", "..") or set(value) & set("/\\\0"):
+            raise ValueError("must be a folder's name, without slashes")
+        return value
+
     @field_validator("training", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from superalign.prompts import Loc, Located, nearest
+from superalign.prompts import Loc, Located, in_words, nearest
 
 
 def faults_of(
@@ -19,7 +19,7 @@ def faults_of(
     """
     for item in error.errors():
         loc, siblings = _in_document(item["loc"], data)
-        what = item["msg"].removeprefix("Value error, ")
+        what = in_words(item)
         if item["type"] == "extra_forbidden":
             known = _known_keys(model, item["loc"][:-1])
             what = f"unknown key; {nearest(str(loc[-1]), known)}" if known else "unknown key"

@@ -65,7 +65,7 @@ def test_a_kind_that_no_hazard_covers_is_emergent_and_the_others_are_not():
     assert {e.goal for e in found.emergent[0].examples} < {s.goal for s in NEW}
     assert report(reversed([*failed])) == report(failed)
     told = dict(failure_facts(found))
-    assert "1 of them covered by no hazard" in told["failures"]
+    assert "1 of them unlike every known hazard" in told["failures"]
     assert "garden" in told["emergent"]
 
 

@@ -51,7 +51,7 @@ def test_from_the_next_round_on_it_counts_and_bears_its_name(run: Path, capsys: 
     assert verify(run) == []
     found = play(run, 4, MORE)
     assert [(c.nearest, c.emergent, c.own) for c in found.clusters] == [("gardening", False, True)]
-    assert dict(failure_facts(found))["own hazard"] == "gardening: 3 goals refused in vain (r004-1)"
+    assert dict(failure_facts(found))["own hazard"] == "gardening: 3 goals needlessly refused (r004-1)"
     before = RoundFolder(run, 4).failures_json.read_bytes()
     add(run, "r003-1", "lock_picking", "", as_json=False)  # what a round began with stands, also after a kill
     play(run, 4, MORE)
@@ -64,7 +64,7 @@ def test_from_the_next_round_on_it_counts_and_bears_its_name(run: Path, capsys: 
 
 def test_list_names_what_is_known_and_what_is_open(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     list_hazards(run, as_json=False)
-    assert "emergent    r003-2: 4 goals refused in vain" in capsys.readouterr().out
+    assert "emergent    r003-2: 4 goals needlessly refused" in capsys.readouterr().out
     add(run, "r003-2", "gardening", "", as_json=False)
     capsys.readouterr()
     list_hazards(run, as_json=True)

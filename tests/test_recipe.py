@@ -48,10 +48,10 @@ def test_there_are_recipes_for_every_size_of_machine() -> None:
 def test_every_fault_is_named_at_once_with_line_field_and_cure(tmp_path: Path) -> None:
     text = MINIMAL + "rounds: 0\nlearner:\n  num_anwsers: 2\n  temperature: hot\ntraining:\n  sft: {epochs: -1}\n"
     assert faults(tmp_path, text) == [
-        "6: rounds: Input should be greater than or equal to 1, not 0",
+        "6: rounds: must be greater than or equal to 1, not 0",
         "8: learner.num_anwsers: unknown key; did you mean num_answers?",
-        "9: learner.temperature: Input should be a valid number, unable to parse string as a number, not 'hot'",
-        "11: training.sft.epochs: Input should be greater than 0, not -1",
+        "9: learner.temperature: must be a valid number, unable to parse string as a number, not 'hot'",
+        "11: training.sft.epochs: must be greater than 0, not -1",
     ]
 
 

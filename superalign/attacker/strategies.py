@@ -119,7 +119,8 @@ class _Shelf:
         try:
             if name not in self.files and not name.endswith(".md"):
                 known = [*self.files, *self.loaded, REPLAY]
-                raise PromptFileError(f"strategy {name or '(no name)'} is not known", nearest(name, known))
+                cure = f"{nearest(name, known)}; `superalign attackers list` tells of all"
+                raise PromptFileError(f"strategy {name or '(no name)'} is not known", cure)
             self.loaded[name] = load_strategy(self.files.get(name) or prompt_path(name, self.beside))
         except PromptFileError as error:
             self.failed.add(name)

@@ -140,7 +140,9 @@ def check(recipe: Recipe, beside: Path) -> list[str]:
     """What `--dry-run` says: everything a recipe names, loaded and cross-checked, and nothing started."""
     measured = calibration_of(recipe, beside)
     known = [f"critic: {measured.critic}, measured on {measured.labels}"] if measured else []
-    return [*Inputs.load(recipe, beside).facts(), *known, f"pool: {choose(recipe.pool).type}", f"model: {recipe.model}"]
+    base = resolve_model(recipe.model)
+    model = f"model: {recipe.model}" + ("" if isinstance(base, Path) else ", from the hub when the run starts")
+    return [*Inputs.load(recipe, beside).facts(), *known, f"pool: {choose(recipe.pool).type}", model]
 
 
 def resolve(recipe: Recipe, beside: Path) -> tuple[dict[str, Any], RunInputs]:

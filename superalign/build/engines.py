@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from superalign.build.critics import asks
+from superalign.errors import PoolError
 from superalign.examples import Checkpoint
 from superalign.inputs import Inputs
 from superalign.models import resolve as resolve_model
@@ -57,10 +59,17 @@ def learner_alone(recipe: Recipe, inputs: Inputs) -> bool:
 
 @asynccontextmanager
 async def outside(options: PoolOptions) -> AsyncIterator[Engines]:
-    """Engines for what happens outside of a run; they stop, and their logs go, when the block ends."""
-    async with AsyncExitStack() as stack:
-        logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="superalign-")))
-        yield Engines(options, logs, stack)
+    """Engines for what happens outside of a run; they stop when the block ends, and their logs go unless one failed."""
+    logs, failed = Path(tempfile.mkdtemp(prefix="superalign-")), False
+    try:
+        async with AsyncExitStack() as stack:
+            yield Engines(options, logs, stack)
+    except PoolError:
+        failed = True  # its message names the log
+        raise
+    finally:
+        if not failed:
+            shutil.rmtree(logs, ignore_errors=True)
 
 
 async def start_pool(base: str, options: PoolOptions, log: Path, *, exclusive: bool = False) -> InferencePool:

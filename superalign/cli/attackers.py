@@ -16,7 +16,7 @@ from superalign.attacker.plugins import PluginStrategy
 from superalign.attacker.strategies import PromptStrategy, load_strategies, strategy_files
 from superalign.attacker.strategy import Strategy
 from superalign.cli.progress import watched
-from superalign.cli.wording import clean, width
+from superalign.cli.wording import clean, listed, width
 from superalign.errors import PromptFileError
 from superalign.exchanges import Answer, Dropped, Exchange
 from superalign.plugins import entry_names
@@ -46,10 +46,8 @@ def list_strategies(as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
         return
-    for row in rows:
-        text = f"{row['name']:<22}{row['mode']:<10}{row['style']:<13}"
-        lines = textwrap.wrap(clean(row["description"]), width() - len(text)) or [""]
-        print("\n".join([text + lines[0], *(" " * len(text) + line for line in lines[1:])]))
+    table = [(row["name"], row["mode"], row["style"], row["description"]) for row in rows]
+    print("\n".join(listed(("strategy", "mode", "style", "what it does"), table)))
 
 
 def validate(paths: Sequence[str], fields: Sequence[str], as_json: bool) -> int:

@@ -10,7 +10,7 @@ import typer
 from superalign.cli.arguments import Json, one_of
 
 app = typer.Typer(
-    help="Attacks: the strategies there are, and prompt files and plug-ins of your own.",
+    help="Attack strategies, prompt files and plug-ins of your own.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -28,7 +28,11 @@ Number = Annotated[int, typer.Option("--n", min=1, metavar="N", help="How many."
 
 @app.command("list")
 def attackers_list(as_json: Json = False) -> None:
-    """The strategies that ship, lie in this folder's `strategies/`, or come from installed packages."""
+    """Every strategy: how it works, its style, what it does.
+
+    Those that ship, lie in this folder's `strategies/`, or come from installed packages. render: a template; write: an
+    LLM words it; refine: it tries again with reply and critique; dialogue: several turns.
+    """
     from superalign.cli.attackers import list_strategies
 
     list_strategies(as_json)
@@ -53,7 +57,7 @@ def validate(
 
 @app.command()
 def preview(path: What, n: Number = 5, mix: Mix = None, fields: Set = None, as_json: Json = False) -> None:
-    """A few attacks as they would be sent; no model is started."""
+    """Show a few attacks as they would be sent; no model is started."""
     from superalign.cli.attackers import preview
 
     preview(path, n, mix, fields or [], as_json)

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from superalign.cli.wording import interval, percent
-from superalign.deception import Audit
+from superalign.cli.wording import percent
+from superalign.deception import Audit, DimensionAudit
+from superalign.measurements import Interval
 
-_RIGHT = {"harmful": "no compliance with harm", "lookalike": "no refusal of look-alikes",
-          "ordinary": "no refusal of ordinary requests"}  # fmt: skip
+_WHAT = {"harmful": "harmful", "lookalike": "look-alikes", "ordinary": "ordinary"}
 
 
 def audit_facts(audit: Audit | None) -> Iterator[tuple[str, str]]:
-    """(label, text): a line for each dimension, or why there is none."""
+    """(label, text): one line, and one more for each alarm; or why there is none."""
     if audit is None:
         return
     if audit.off:
         yield "deception", f"not audited: {audit.off}"
+    if audit.dimensions:
+        parts = "; ".join(_said(part) for part in audit.dimensions)
+        none = "" if any(part.alarm for part in audit.dimensions) else "; nowhere surely worse"
+        yield "deception", f"right replies where the critic sees, and where it does not: {parts}{none}"
     for part in audit.dimensions:
-        text = f"{_RIGHT[part.dimension]}: {interval(part.seen)} of {part.seen.n} where the critic sees, "
-        text += f"{interval(part.unseen)} of {part.unseen.n} where it does not"
-        if part.difference is not None:
-            text += f", {100 * part.difference.low:+.1f} to {100 * part.difference.high:+.1f} points apart"
-        if part.score is not None:
-            text += f"; deception score {percent(part.score)}, {percent(part.expected)} without a difference"
-        yield "deception", text + (". ALARM: worse where it isn't seen, so read some of the replies" * part.alarm)
+        if part.alarm and part.difference is not None:
+            gap = f"{100 * part.difference.low:+.1f} to {100 * part.difference.high:+.1f} points"
+            score = f"deception score {percent(part.score)}, {percent(part.expected)} without a difference"
+            what = f"ALARM: {_WHAT[part.dimension]} worse where the critic can't see"
+            yield "deception", f"{what} ({gap}; {score}), so read some of the replies"
+
+
+def _said(part: DimensionAudit) -> str:
+    return f"{_WHAT[part.dimension]} {_share(part.seen)} and {_share(part.unseen)}"
+
+
+def _share(found: Interval) -> str:
+    return f"{percent(found.rate)} of {found.n}" if found.n else "- of 0"

@@ -15,11 +15,17 @@ BENCHES = (
 
 
 def bench(
-    what: Annotated[str, typer.Argument(metavar="|".join(BENCHES), show_default=False)],
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="A=B", help="One of its settings.")] = None,
+    what: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(BENCHES)}.", show_default=False)],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A=B", help="One of its settings; a wrong one names them.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure the engine, the training or the loop."""
+    """Measure this machine, or what a part of the loop is worth.
+
+    pool, train, loop: speed and memory against baselines. gate: how often it errs, `--set run=DIR`. The others: what
+    searching, training the attacker, a critic, asking people, or a strategy for changed values is worth.
+    """
     from superalign.cli.bench import bench
 
-    bench(one_of("|".join(BENCHES), what, *BENCHES), settings or [], as_json)
+    bench(one_of("NAME", what, *BENCHES), settings or [], as_json)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -19,8 +19,7 @@ from superalign.cli.progress import watched
 from superalign.cli.tables import evaluation_rows
 from superalign.errors import PromptFileError, RecipeError
 from superalign.evaluation.options import EvaluationOptions, LmEvalOptions, SuiteSource
-from superalign.evaluation.suites import parse_source
-from superalign.records import SuiteKind
+from superalign.evaluation.suites import kind_and_source, parse_source
 
 if TYPE_CHECKING:
     from superalign.measuring.measure import Question, Subject
@@ -51,11 +50,10 @@ def sources(asked: Asked) -> tuple[SuiteSource, ...]:
         filters.setdefault(named[1] if named else "", []).append(named[2] if named else text)
     found = []
     for spec in asked.suites or ():
-        kind, colon, rest = spec.partition(":")
-        own = cast("SuiteKind", kind) if colon and kind in get_args(SuiteKind) else None
-        source = parse_source(rest if own else spec, kind=own)
+        own, rest = kind_and_source(spec)
+        source = parse_source(rest, kind=own)
         mine = filters.pop(source.name, []) if source.name else []
-        source = parse_source(rest if own else spec, kind=own, where=[*filters[""], *mine])
+        source = parse_source(rest, kind=own, where=[*filters[""], *mine])
         found.append(source.model_copy(update={"max_chars": asked.max_chars}))
     if unknown := [name for name in filters if name]:
         names = ", ".join(source.name for source in found if source.name) or "none has one: --suite NAME=FILE gives it"

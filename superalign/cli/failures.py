@@ -14,7 +14,7 @@ def failure_facts(report: FailureReport | None) -> Iterator[tuple[str, str]]:
     """(label, text): how many kinds there are, and a line for each that no hazard covers."""
     if report is None or not report.failures:
         return
-    covered = f"{len(report.emergent)} of them covered by no hazard"
+    covered = f"{len(report.emergent) or 'none'} of them unlike every known hazard"
     if report.limit is None:
         covered = "too few texts of hazards to say what they cover"
     yield "failures", f"{report.failures} in {len(report.clusters)} kinds, {covered}; {report.scattered} goals alone"
@@ -26,4 +26,4 @@ def failure_facts(report: FailureReport | None) -> Iterator[tuple[str, str]]:
 
 
 def _did(cluster: FailureCluster) -> str:
-    return "complied with" if cluster.intent == "harmful" else "refused in vain"
+    return "complied with" if cluster.intent == "harmful" else "needlessly refused"

@@ -19,7 +19,7 @@ def hazard_grids(rounds: Sequence[RoundSummary]) -> list[str]:
     played = [summary for summary in rounds if summary.attack is not None][-ROUNDS_SHOWN:]
     if len(played) < 2:
         return []
-    return [*_grid(played, "harmful", "complied with harm, %"), *_grid(played, "benign", "refused in vain, %")]
+    return [*_grid(played, "harmful", "complied with harm, %"), *_grid(played, "benign", "needlessly refused, %")]
 
 
 def _grid(played: Sequence[RoundSummary], side: Literal["harmful", "benign"], title: str) -> list[str]:

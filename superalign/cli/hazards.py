@@ -41,7 +41,7 @@ def list_hazards(path: Path, as_json: bool) -> None:
         for hazard in hazards:
             print("\n".join(_lines(label, _in_words(hazard))))
     for cluster in emergent:
-        what = "complied with" if cluster.intent == "harmful" else "refused in vain"
+        what = "complied with" if cluster.intent == "harmful" else "needlessly refused"
         examples = "; ".join(clean(example.goal, _EXAMPLE_CHARS) for example in cluster.examples)
         print("\n".join(_lines("emergent", f"{cluster.id}: {cluster.goals} goals {what}: {examples}")))
     if emergent:

@@ -11,7 +11,7 @@ from superalign.cli.arguments import Json
 from superalign.cli.rounds_app import RunDir
 
 app = typer.Typer(
-    help="Hazards of your own: the known ones, and clusters of failures that become one.",
+    help="Hazards of your own, made from clusters of failures.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -39,10 +39,10 @@ def add(
     about: Annotated[str, typer.Option(metavar="TEXT", help="What it is, in a sentence.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Make a cluster of failures a hazard, also while the run is under way.
+    """Make a cluster of failures a hazard of your own.
 
-    From the next round on, failures near to its goals count as covered and bear its name. A recipe that names a
-    copy of the run's hazards.jsonl as `hazards` begins with it.
+    Also while the run is under way. From the next round on, failures near to its goals count as covered and bear its
+    name. A recipe that names a copy of the run's hazards.jsonl as `hazards` begins with it.
     """
     from superalign.cli.hazards import add
 

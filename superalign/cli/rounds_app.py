@@ -47,9 +47,9 @@ def promote(
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept in the hash chain.")],
     as_json: Json = False,
 ) -> None:
-    """Promote the checkpoint of any round, whatever the gate said: the way back.
+    """Promote any round's checkpoint by hand: the way back.
 
-    The next round starts from it, and export and show follow. No round may be under way.
+    Whatever the gate said. The next round starts from it, and export and show follow. No round may be under way.
     """
     from superalign.cli.rounds import promote
 
@@ -68,7 +68,7 @@ def fork(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Go on after any round of a run, in another folder and under another recipe.
+    """Go on after any round, in another folder or recipe.
 
     Model, suites and judge stay, so that the gate can compare; `superalign resume DIR2` plays the next rounds.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,7 +42,9 @@ def dry_run(recipe_path: Path, overrides: Sequence[str], rounds: int | None, as_
     if as_json:
         print(json.dumps({"recipe": str(recipe_path), "name": recipe.name, "rounds": recipe.rounds, "facts": facts}))
         return
-    print("\n".join([*facts, f"{recipe_path} is ready: {recipe.rounds} rounds; nothing was started"]))
+    for fact in facts:
+        print("\n".join(textwrap.wrap(fact, width(), subsequent_indent="  ", break_on_hyphens=False)))
+    print(f"{recipe_path} is ready: {_rounds(recipe.rounds)}; nothing was started")
 
 
 def run(recipe_path: Path, out: Path | None, overrides: Sequence[str], rounds: int | None, as_json: bool) -> None:
@@ -100,7 +103,7 @@ def _play(recipe: Recipe, beside: Path, folder: RunFolder, as_json: bool) -> Non
 
     begun = folder.next_round
     if begun > recipe.rounds:
-        _say(f"{folder.path} holds this run already, all {recipe.rounds} rounds of it; nothing is done again")
+        _say(f"{folder.path} holds this run already, all {_rounds(recipe.rounds)} of it; nothing is done again")
         print_run(folder, as_json)
         return
     tracking = Tracking(recipe.track, folder) if recipe.track else None
@@ -109,7 +112,7 @@ def _play(recipe: Recipe, beside: Path, folder: RunFolder, as_json: bool) -> Non
         at = f"round {begun} of {recipe.rounds}" if begun else "the measurement of the base model"
         observer.notice(f"{folder.path} holds this run already; going on with {at}")
     else:
-        observer.notice(f"a new run in {folder.path}, {recipe.rounds} rounds")
+        observer.notice(f"a new run in {folder.path}, {_rounds(recipe.rounds)}")
 
     async def main() -> None:
         observer.phase(begun, "start", None)  # the engine takes its time
@@ -166,6 +169,10 @@ def _beside(recipe_path: Path) -> Path:
 
 def _with_rounds(overrides: Sequence[str], rounds: int | None) -> list[str]:
     return [*overrides, *([f"rounds={rounds}"] if rounds else [])]
+
+
+def _rounds(number: int) -> str:
+    return f"{number} round{'s' if number > 1 else ''}"
 
 
 def _say(text: str) -> None:

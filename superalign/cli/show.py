@@ -73,5 +73,5 @@ def verify(path: Path, as_json: bool) -> int:
         print("\n".join(f"{finding.kind:<8}{finding.message}" for finding in findings))
         print(f"{path}: {len(findings)} finding{'s' if len(findings) > 1 else ''}; restore the files from a copy")
     else:
-        print(f"{path}: {rounds} sealed rounds (0 is the base model), every file as it was sealed\nhead {head}")
+        print(f"{path}\n{rounds} sealed rounds (0 is the base model), every file as it was sealed\nhead {head}")
     return 1 if findings else 0

@@ -7,17 +7,16 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
-from superalign.cli.wording import clean, counts, width
+from superalign.cli.wording import clean, counts, listed, width
 from superalign.errors import PromptFileError
 from superalign.evaluation.items import Suite
 from superalign.evaluation.keys import expected
 from superalign.evaluation.options import EvaluationOptions
 from superalign.evaluation.public import FOLDER, PUBLIC, data_folder, local_file
-from superalign.evaluation.suites import find_suite, load_suite, locate, parse_source
+from superalign.evaluation.suites import find_suite, kind_and_source, load_suite, locate, parse_source
 from superalign.prompts import prompt_path
-from superalign.records import SuiteKind
 
 SHOWN = 5
 """Prompts that `show` prints ..."""
@@ -31,16 +30,14 @@ def list_suites(data: Path | None, as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
         return
-    for row in rows:
-        text = f"{row['name']:<23}{row['kind']:<12}{row['prompts'] or '':>4}  "
-        said = f"{row['about']} ({row['where']})" if row["where"] else row["about"]
-        lines = textwrap.wrap(clean(said), width() - len(text)) or [""]
-        print("\n".join([text + lines[0], *(" " * len(text) + line for line in lines[1:])]))
+    table = [(row["name"], row["kind"], row["prompts"] or "", _about(row)) for row in rows]
+    print("\n".join(listed(("suite", "kind", "prompts", "what, and from where"), table)))
+    print(f"\nPublic ones: a file of that name in the folder that ${FOLDER} or --data names comes before the hub.")
 
 
 def show_suite(spec: str, data: Path | None, as_json: bool) -> None:
     """One suite; raises PromptFileError as loading it does."""
-    suite, public = _load(spec, data), PUBLIC.get(_split(spec)[1].partition(":")[0])
+    suite, public = _load(spec, data), PUBLIC.get(kind_and_source(spec)[1].partition(":")[0])
     facts = _contents(suite) | ({"licence": public.licence, "citation": public.citation} if public else {})
     if as_json:
         print(json.dumps(facts, ensure_ascii=False))
@@ -76,13 +73,8 @@ def validate(specs: Sequence[str], as_json: bool) -> int:
     return 0
 
 
-def _split(spec: str) -> tuple[SuiteKind | None, str]:
-    kind, colon, rest = spec.partition(":")
-    return (cast("SuiteKind", kind), rest) if colon and kind in get_args(SuiteKind) else (None, spec)
-
-
 def _load(spec: str, data: Path | None) -> Suite:
-    kind, rest = _split(spec)
+    kind, rest = kind_and_source(spec)
     options = EvaluationOptions(data=str(data) if data else None)
     return load_suite(*find_suite(parse_source(rest, kind=kind), options, Path.cwd()))
 
@@ -94,6 +86,10 @@ def _contents(suite: Suite) -> dict[str, Any]:
         "conversations": sum(bool(item.earlier) for item in suite.items), "duplicates": list(suite.duplicates),
         "hazards": dict(sorted(hazards.items())), "sha256": suite.sha256,
     }  # fmt: skip
+
+
+def _about(row: dict[str, Any]) -> str:
+    return f"{row['about']}; {row['where']}" if row["where"] else str(row["about"])
 
 
 def _said(facts: dict[str, Any]) -> str:
@@ -118,7 +114,7 @@ def _public(data: Path | None) -> list[dict[str, Any]]:
     for name, suite in PUBLIC.items():
         found = local_file(name, folder)
         hub = next(form.hub for form in suite.forms if form.hub)
-        where = str(found[1]) if found else f"hub:{hub}, or a file in ${FOLDER}"
+        where = str(found[1]) if found else f"hub:{hub}"
         row = {"name": name, "kind": suite.kind, "prompts": None, "about": suite.about, "where": where}
         rows.append(row | {"file": str(found[1]) if found else None, "licence": suite.licence})
     return rows

@@ -17,7 +17,7 @@ Data = Annotated[
 
 @app.command("list")
 def suites_list(data: Data = None, as_json: Json = False) -> None:
-    """Every suite that has a name, its kind, and where its prompts are."""
+    """Every suite with a name, its kind, where its prompts are."""
     from superalign.cli.suites import list_suites
 
     list_suites(data, as_json)
@@ -25,11 +25,11 @@ def suites_list(data: Data = None, as_json: Json = False) -> None:
 
 @app.command("show")
 def suites_show(
-    suite: Annotated[str, typer.Argument(metavar="[KIND:]NAME|FILE[:n]", show_default=False)],
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="[KIND:]NAME or [KIND:]FILE.", show_default=False)],
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """What is in a suite: prompts by hazard, a few of them, licence and source."""
+    """What a suite holds: prompts, hazards, licence, source."""
     from superalign.cli.suites import show_suite
 
     show_suite(suite, data, as_json)
@@ -37,9 +37,10 @@ def suites_show(
 
 @app.command("validate")
 def suites_validate(
-    suites: Annotated[list[str], typer.Argument(metavar="[KIND:]FILE...", show_default=False)], as_json: Json = False
+    suites: Annotated[list[str], typer.Argument(metavar="SUITE...", help="[KIND:]FILE.", show_default=False)],
+    as_json: Json = False,
 ) -> None:
-    """Read suite files and report every fault of all of them, with file and line."""
+    """Report every fault of suite files, with file and line."""
     from superalign.cli.suites import validate
 
     raise typer.Exit(validate(suites, as_json))

@@ -155,7 +155,7 @@ def _diversity(found: Diversity) -> str:
 def _group_rows(title: str, groups: Sequence[Group]) -> list[str]:
     ranked = sorted(groups, key=lambda group: (-group.harmful.low, -group.benign.low, group.name))
     more = f" (best {TOP} of {len(groups)})" if len(groups) > TOP else ""
-    rows = [f"{title + more:<{NAME_CHARS + 2}}{'complied, 95 %':<24}{'refused in vain':<24}{'n':>5}"]
+    rows = [f"{title + more:<{NAME_CHARS + 2}}{'complied, 95 %':<24}{'needlessly refused':<24}{'n':>5}"]
     for group in ranked[:TOP]:
         cells = (interval(part) if part.n else "-" for part in (group.harmful, group.benign))
         rows.append(

@@ -6,7 +6,9 @@ import os
 import shlex
 import shutil
 import sys
+import textwrap
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 from superalign.measurements import Interval
@@ -64,6 +66,18 @@ def clean(text: str, limit: int | None = None) -> str:
     ]
     kept = "\n".join(line for line in lines if line)
     return kept if limit is None or len(kept) <= limit else kept[: limit - 3].rstrip() + "..."
+
+
+def listed(head: Sequence[object], rows: Sequence[Sequence[object]]) -> list[str]:
+    """A table whose last column takes what is left of the line, and as many lines as it needs."""
+    cells = [[clean(str(cell)) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[i]) for row in cells) + 2 for i in range(len(head) - 1)]
+    lines: list[str] = []
+    for row in cells:
+        left = "".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=False))
+        text = textwrap.wrap(row[-1], max(20, width() - len(left)), break_on_hyphens=False) or [""]
+        lines += [(left + text[0]).rstrip(), *(" " * len(left) + more for more in text[1:])]
+    return lines
 
 
 def command(*words: str | Path) -> str:

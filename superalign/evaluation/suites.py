@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from typing import cast, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -44,6 +45,13 @@ def parse_source(spec: str, *, kind: SuiteKind | None = None, where: Iterable[st
         filters[parts[1]] = ("!" if parts[2] == "!=" else "") + parts[3]
     limit = int(found[3]) if found[3] else None
     return SuiteSource(file=found[2], name=found[1], kind=kind, where=filters, limit=limit)
+
+
+def kind_and_source(spec: str) -> tuple[SuiteKind | None, str]:
+    """`KIND:REST` taken apart, where it is that: `harmful:5` is the suite of that name and a limit."""
+    kind, colon, rest = spec.partition(":")
+    told = colon and kind in get_args(SuiteKind) and not re.fullmatch(r"\d*", rest)
+    return (cast("SuiteKind", kind), rest) if told else (None, spec)
 
 
 def load_suites(options: EvaluationOptions, beside: Path | None = None) -> tuple[list[Suite], PlainText | None]:
@@ -87,9 +95,11 @@ def locate(spec: str, beside: Path | None = None) -> Path:
         built_in = [file.stem for file in sorted(prompt_path("suites", beside).glob("*.yaml"))]
     except PromptFileError:
         built_in = []
-    raise PromptFileError(
-        f"{spec}: no such suite", nearest(spec, [*built_in, *PUBLIC]) if built_in else "name an existing file"
-    )
+    if Path(spec).is_dir():
+        raise PromptFileError(f"{spec}: is a folder", "name a file of prompts in it")
+    what = "file" if re.search(r"[/\\]|\.\w+$", spec) else "suite"
+    cure = nearest(spec, [*built_in, *PUBLIC]) if built_in and what == "suite" else "name an existing file"
+    raise PromptFileError(f"{spec}: no such {what}", cure)
 
 
 def load_suite(source: SuiteSource, path: Path, *, limit: int | None = None) -> Suite:

@@ -178,14 +178,18 @@ def end_processes(pids: dict[int, float], *, patience_s: float = 5.0) -> None:
         _, own = psutil.wait_procs(own, timeout=patience_s)
 
 
-def last_error(log: Path) -> str:
-    """The last line of the log that names an error; of vLLM's two processes only the inner one says why."""
+def last_error(log: Path, known: str = "") -> str:
+    """The last line of the log that names an error; of vLLM's two processes only the inner one says why.
+
+    known: what is said where the log names none; empty: its last line.
+    """
     try:
         lines = log.read_text(errors="replace").splitlines()[-2000:]
     except OSError:
-        return "no log"
+        return known or "no log"
     errors = [line for line in lines if re.search(r"\b\w*(Error|Exception)\b: .", line) and "EngineDead" not in line]
-    chosen = errors[-1] if errors else next((line for line in reversed(lines) if line.strip()), "the log is empty")
+    last = known or next((line for line in reversed(lines) if line.strip()), "the log is empty")
+    chosen = errors[-1] if errors else last
     return re.sub(r"^(\(\w+ pid=\d+\) )?(\w+ [\d-]+ [\d:]+ \[[^\]]*\] )?", "", chosen).strip()[:300]
 
 

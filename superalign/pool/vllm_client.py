@@ -41,8 +41,14 @@ class VllmClient:
                 engine.end_processes({pid: t for pid, t in engine.children().items() if pid not in before})
                 if isinstance(error, SuperalignError) or not isinstance(error, Exception):
                     raise
-                reason = engine.last_error(self.log)
-                raise PoolError(f"vLLM did not start: {reason or error}", f"its whole log is {self.log}") from error
+                cure = f"its whole log is {self.log}"
+                if isinstance(error, OSError) and not Path(self.model).is_dir():  # that is how a hub id is not found
+                    names = "`superalign models list` tells the known names; else it is a folder or a hub id"
+                    raise PoolError(
+                        f"model {self.model} can't be loaded: {_first(error)}", f"{names}; {cure}"
+                    ) from error
+                reason = engine.last_error(self.log, _first(error))
+                raise PoolError(f"vLLM did not start: {reason}", cure) from error
         self.pids = {pid: t for pid, t in engine.children().items() if pid not in before}
 
     def _build(self) -> Any:
@@ -100,3 +106,7 @@ class VllmClient:
             # Its destructor shuts down again, at interpreter exit with half of its modules gone.
             llm.shutdown = lambda timeout=None: None
             engine.end_processes(self.pids)
+
+
+def _first(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -35,7 +35,7 @@ class RoundFolder:
         self.path = path = run / round_name(number)
         self.exchanges = path / "exchanges.jsonl"
         self.anchors = path / "anchors.jsonl"
-        """The base model's answers to what the learner refused in vain."""
+        """The base model's answers to what the learner needlessly refused."""
         self.dropped = path / "dropped.jsonl"
         self.attack_json = path / "attack.json"
         """What the attacks came to."""

@@ -76,7 +76,7 @@ class RunFolder:
         """
         if not (path / MANIFEST).is_file():
             made = "its creation was cut short before anything ran" if (path / LOCK).exists() else "no manifest.json"
-            reason = made if path.is_dir() else "there is no such folder"
+            reason = made if path.is_dir() else "it is a file" if path.exists() else "there is no such folder"
             raise RunFolderError(f"{path} is not a run folder: {reason}", "`superalign run RECIPE --out DIR` makes one")
         read_record(path / MANIFEST, manifest.Manifest)
         run = cls(path, None if read_only else RunLock(path))

@@ -63,6 +63,17 @@ print("LOADED", sorted({HEAVY!r} & set(sys.modules)))
     assert "Usage: superalign" in done.stdout
 
 
+GROUPS = ["suites", "attackers", "critic", "constitution", "hazards", "models"]
+
+
+@pytest.mark.parametrize("words", [[], *([group] for group in GROUPS)], ids=lambda words: "-".join(words) or "all")
+def test_every_command_is_told_in_a_line(words: list[str]) -> None:
+    told = superalign(*words, "--help").stdout.partition("Commands:\n")[2]
+    assert told
+    assert "..." not in told, "a line that does not fit is cut"
+    assert max(map(len, told.splitlines())) <= 80
+
+
 def test_help_answers_in_half_a_second() -> None:
     def seconds() -> float:
         started = time.monotonic()
