@@ -59,11 +59,11 @@ def _in_words(change: PrincipleChange) -> str:
 
 
 def _principle(principle: Principle) -> Iterator[str]:
-    about = f"  {clean(principle.id)} (weight {principle.weight:g}, {principle.hazard or 'no hazard'})  "
-    yield from _wrapped(about, principle.text)
+    yield f"{clean(principle.id)} (weight {principle.weight:g}, {principle.hazard or 'no hazard'})"
+    yield from _wrapped("    ", principle.text)
     if principle.check is not None:
         check = principle.check.model_dump(mode="json", exclude_defaults=True, exclude={"id"})
-        yield from _wrapped("      checked by  ", _text({"kind": principle.check.kind} | check))
+        yield from _wrapped("    checked by  ", _text({"kind": principle.check.kind} | check))
 
 
 def _wrapped(head: str, text: str) -> list[str]:
@@ -72,7 +72,14 @@ def _wrapped(head: str, text: str) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else json.dumps(_told(value), ensure_ascii=False)
+
+
+def _told(value: Any) -> Any:
+    """Without what is not set."""
+    if isinstance(value, dict):
+        return {name: _told(part) for name, part in value.items() if part not in (None, "", {}, [])}
+    return value
 
 
 def _load(path: str) -> Constitution:
