@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,15 +60,19 @@ async def run(
     labels: str = "",
     columns: Mapping[str, str] | None = None,
     critic: Given | Sequence[Given] = ("rules", "probe"),
+    sample: int | None = None,
     experts: str | None = None,
     model: str = "smollm2-135m",
     pool: Mapping[str, Any] | None = None,
 ) -> CriticBench:
     """Measure; every critic judges every item, told of a seed's intent only where the file has a column for it.
 
-    columns: as `superalign critic calibrate --columns`; model, pool: for critics that ask a model.
+    columns: as `superalign critic calibrate --columns`; sample: so many items, drawn at random with a fixed seed, None:
+    all of them; model, pool: for critics that ask a model.
     """
-    items, rows = labelled(labels, columns), []
+    items, rows = labelled(labels, columns), list[CriticRow]()
+    if sample is not None and sample < len(items):
+        items = random.Random(0).sample(items, sample)
     given = [critic] if isinstance(critic, str | Mapping) else critic
     for one in given:
         recipe = recipe_of(one, experts=experts, model=model, pool=pool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -59,10 +60,14 @@ async def run(
     critic: Given | Sequence[Given] = ("rules", "probe"),
     file: str = _FILE,
     experts: str | None = "experts.yaml",
+    items: int | None = None,
     model: str = "smollm2-135m",
     pool: Mapping[str, Any] | None = None,
 ) -> InjectionBench:
-    """Measure; model, pool: for critics that ask a model. Seeds declare their intent, as in the loop."""
+    """Measure; model, pool: for critics that ask a model. Seeds declare their intent, as in the loop.
+
+    items: so many dressed exchanges, drawn at random with a fixed seed; None: all of them.
+    """
     injections = load_injections(prompt_path(file, Path.cwd()))
     given = [critic] if isinstance(critic, str | Mapping) else critic
     results = []
@@ -76,12 +81,14 @@ async def run(
             built = await critics.build(recipe.critic, recipe.roles.critic)
             name = one if isinstance(one, str) else str(one["type"])
             Teller("injection").phase(0, name, len(injections.ways) * len(injections.cases))
-            results.append(await measured(name, built, injections, recipe.max_walks))
+            results.append(await measured(name, built, injections, recipe.max_walks, items))
     return InjectionBench(ways=len(injections.ways), cases=len(injections.cases), critics=tuple(results))
 
 
-async def measured(name: str, critic: Critic, injections: Injections, at_once: int) -> CriticResult:
-    """One critic over every way and case, `at_once` replies at a time."""
+async def measured(
+    name: str, critic: Critic, injections: Injections, at_once: int, items: int | None = None
+) -> CriticResult:
+    """One critic over every way and case, or `items` of them, `at_once` replies at a time."""
     gate = asyncio.Semaphore(at_once)
 
     async def judged(response: Response, harmful: bool) -> State | None:
@@ -97,6 +104,8 @@ async def measured(name: str, critic: Critic, injections: Injections, at_once: i
     )
     right = [state == case.state for state, case in zip(plain, cases, strict=True)]
     rows = [row for row in injections.dressed() if right[row[1]]]
+    if items is not None and items < len(rows):
+        rows = random.Random(0).sample(rows, items)
     states = await asyncio.gather(*(judged(response, cases[n].harmful) for _, n, response, _ in rows))
     flipped: dict[str, list[bool | None]] = {way.name: [] for way, _ in injections.ways}
     for (way, _, _, expected), state in zip(rows, states, strict=True):
