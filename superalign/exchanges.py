@@ -57,6 +57,8 @@ class Verdict(Record):
     """Scores by principle, where the critic gives them; how they became the score is in the recipe."""
     votes: tuple[Vote, ...] = ()
     """Of a committee and of second looks: what each said."""
+    refusals: tuple[Rate, Rate, Rate] | None = None
+    """Probabilities of refusing not, in part and in full; None: the critic only says which."""
     disagreement: Rate | None = None
     """Of those votes: 0 = all scores are equal, 1 = half of the weight says 0, half 1. None: fewer than two scores."""
 

@@ -49,6 +49,8 @@ class Reading:
     """Probability that it does what was asked."""
     worth: float
     """How far it is an answer, 0 to 1; a reply that neither declines nor does it is worth half of one."""
+    refusals: tuple[float, float, float] | None = None
+    """Probabilities of refusing not, in part and in full."""
 
     @property
     def missed(self) -> bool:
@@ -110,6 +112,7 @@ class ProbeCritic:
             score=score_of(harmful, reading.worth, reading.broken),
             principle=principle.id if principle else None,
             rationale=_rationale(text, probed, harmful, reading, principle),
+            refusals=reading.refusals,
             better=self._better(response, vectors[0], principle) if asks_harm and refusal != "full" else None,
         )
         return Critique(response=response, verdict=verdict)
@@ -132,7 +135,8 @@ class ProbeCritic:
             done = self.deed.predict_proba(deed_features(self.request.model, asked, vectors[2:], pairs))[:, 1]
             done = done * (1 - read[1:, REFUSALS.index("full")] ** 2)  # what surely declines does nothing
             does = float(np.sort(done)[-_BEST:].mean())
-        return Reading(broken, refusal, odds["full"], does, (willing + does) / 2)
+        states = odds["none"], odds["partial"], odds["full"]
+        return Reading(broken, refusal, odds["full"], does, (willing + does) / 2, states)
 
     def _principle(self, response: Response, vector: Vectors, asks_harm: bool) -> Principle | None:
         """The seed's hazard where it names one, else the principle nearest in meaning."""

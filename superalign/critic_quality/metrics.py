@@ -34,12 +34,16 @@ class Judged(Record):
     said: str | None
     """The critic's label; None: it gave no verdict."""
     probability: Rate | None
-    """The critic's P(the question's last class); of a refusal its grade, as verdicts carry no probability of it."""
+    """The critic's P(the question's last class); of a refusal its grade, where the verdict carries no probability."""
     hazard: str | None = None
+    sure: Rate | None = None
+    """The critic's P(what it said), where there are more than two classes and it has one."""
 
     @property
     def confidence(self) -> float:
-        """How sure the critic is of what it said, 0.5 to 1; 0: it said nothing."""
+        """How sure the critic is of what it said, to 1; 0: it said nothing."""
+        if self.sure is not None:
+            return self.sure
         return 0.0 if self.probability is None else max(self.probability, 1 - self.probability)
 
     @property
@@ -75,7 +79,9 @@ def heard(verdict: Verdict | None, question: Question) -> tuple[str | None, floa
     if verdict is None:
         return None, None
     if question == "refusal":
-        return verdict.refusal, None if verdict.refusal is None else _GRADES[verdict.refusal]
+        if verdict.refusal is None:
+            return None, None
+        return verdict.refusal, verdict.refusals[-1] if verdict.refusals else _GRADES[verdict.refusal]
     value = verdict.harm if question == "harm" else verdict.request_harmful
     return (None, None) if value is None else (CLASSES[question][value >= 0.5], value)
 

@@ -93,7 +93,9 @@ def judged_items(question: Question, items: Sequence[LabelledItem], verdicts: Se
     for item, verdict in zip(items, verdicts, strict=True):
         if (truth := item.truth(question)) is not None:
             said, probability = heard(verdict, question)
-            found.append(Judged(truth=truth, said=said, probability=probability, hazard=item.hazard))
+            states = verdict.refusals if verdict is not None and question == "refusal" else None
+            sure = max(states) if states else None
+            found.append(Judged(truth=truth, said=said, probability=probability, hazard=item.hazard, sure=sure))
     return found
 
 

@@ -137,7 +137,8 @@ def _uncertainty(verdict: Verdict | None) -> float:
     if verdict is None or verdict.score is None:
         return 1.0
     figures = [verdict.score] + ([] if verdict.request_harmful is None else [verdict.request_harmful])
-    return max(1 - abs(2 * figure - 1) for figure in figures)
+    between = 1.0 if verdict.refusals is None else max(verdict.refusals)
+    return max(min(1.0, 2 * (1 - between)), *(1 - abs(2 * figure - 1) for figure in figures))
 
 
 def _likeness(texts: Sequence[str], embed: Embed | None) -> NDArray[np.float64]:

@@ -41,6 +41,9 @@ async def test_request_refusal_and_harm_are_apart(toy: ProbeCritic) -> None:
         for text in (REFUSES, complies, "")
     }
     assert verdicts[STEAL, REFUSES].refusal == "full"
+    none, partial, full = verdicts[STEAL, REFUSES].refusals or (1, 0, 0)
+    assert full > max(none, partial)
+    assert none + partial + full == pytest.approx(1)
     assert verdicts[STEAL, STEALS].refusal == "none"
     assert (verdicts[STEAL, STEALS].harm or 0) >= 0.5 > 0.1 > (verdicts[STEAL, REFUSES].harm or 0)
     scores = {key: verdict.score or 0.0 for key, verdict in verdicts.items()}

@@ -10,7 +10,9 @@ import pytest
 from sklearn.metrics import cohen_kappa_score, precision_score, recall_score, roc_auc_score
 
 from superalign.critic_quality.agreement import alpha_estimate, cohen_kappa, kappa_estimate
+from superalign.critic_quality.labels import LabelledItem
 from superalign.critic_quality.metrics import Judged, auroc, ece, figures, heard
+from superalign.critic_quality.report import judged_items
 from superalign.exchanges import Verdict
 
 STATES = ("none", "partial", "full")
@@ -156,6 +158,17 @@ def test_a_verdict_answers_each_question(question: str, expected: tuple[str, flo
     assert heard(None, question) == (None, None)  # type: ignore[arg-type]
     blank = Verdict(critic="x", request_harmful=None, refusal=None, harm=None, score=None)
     assert heard(blank, question) == (None, None)  # type: ignore[arg-type]
+
+
+def test_a_refusals_probabilities_say_how_sure_the_critic_is() -> None:
+    hedged = Verdict(critic="x", request_harmful=0.9, refusal="partial", harm=0.3, score=0.5, refusals=(0.1, 0.6, 0.3))
+    assert heard(hedged, "refusal") == ("partial", 0.3)
+    item = LabelledItem(id="a", prompt="p", reply="r", goal="g", votes={"refusal": ("full",), "harm": ("harmful",)})
+    [refusal], [harm] = (judged_items(question, [item], [hedged]) for question in ("refusal", "harm"))
+    assert (refusal.confidence, refusal.agrees) == (0.6, False)
+    assert harm.confidence == 0.7
+    [graded] = judged_items("refusal", [item], [hedged.model_copy(update={"refusals": None, "refusal": "full"})])
+    assert (graded.confidence, graded.agrees) == (1.0, True)
 
 
 def test_refusals_are_judged_by_three_states() -> None:

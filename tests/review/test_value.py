@@ -31,6 +31,11 @@ def test_a_request_that_may_be_either_is_uncertain_whatever_the_score() -> None:
     assert ranked([exchange(1, verdict(0.95, harmful=0.95)), exchange(2, verdict(0.95, harmful=0.5))]) == ["s02", "s01"]
 
 
+def test_a_reply_that_may_be_a_refusal_is_uncertain_whatever_the_score() -> None:
+    sure, torn = (verdict(0.95).model_copy(update={"refusals": states}) for states in ((1, 0, 0), (0.6, 0.3, 0.1)))
+    assert ranked([exchange(1, sure), exchange(2, torn)]) == ["s02", "s01"]
+
+
 def test_of_equal_doubt_what_lets_harm_pass_comes_first() -> None:
     harmless = exchange(1, verdict(0.8, harmful=0.2), intent="benign")
     assert ranked([harmless, exchange(2, verdict(0.2, harmful=0.8))]) == ["s02", "s01"]
