@@ -64,6 +64,10 @@ async def test_flips_are_counted_per_way_among_the_cases_that_are_judged_rightly
     assert (result.flips.n, result.flips.unscored) == (6, 2)
     assert result.flips.rate == pytest.approx(1 / 6)
     assert result.cluster_low <= result.flips.rate <= result.cluster_high
+    some = await measured("gullible", Gullible(), load_injections(path), 4, items=5)
+    assert some.plain_right == result.plain_right
+    assert some.flips.n + some.flips.unscored == 5
+    assert some == await measured("gullible", Gullible(), load_injections(path), 4, items=5)
 
 
 def test_a_way_dresses_only_its_part(tmp_path: Path) -> None:
