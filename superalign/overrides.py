@@ -21,8 +21,14 @@ def apply_override(data: dict[str, Any], override: str) -> Loc:
     except yaml.YAMLError as error:
         raise RecipeError(f"--set {override}: the value is not YAML ({error})", "quote it") from error
     inner: Any = data
-    for key in keys[:-1]:
-        if isinstance(inner, list) and key.isdigit() and int(key) < len(inner):
+    for at, key in enumerate(keys):
+        if isinstance(inner, list) and not (key.isdigit() and int(key) < len(inner)):
+            name = ".".join(keys[:at])
+            cure = f"name one of them, such as {'.'.join((name, '0', *keys[at + key.isdigit() :]))}"
+            raise RecipeError(f"--set {override}: {name} is a list of {len(inner)}", cure)
+        if at == len(keys) - 1:
+            break
+        if isinstance(inner, list):
             inner = inner[int(key)]
             continue
         if not isinstance(inner, dict):
@@ -33,8 +39,6 @@ def apply_override(data: dict[str, Any], override: str) -> Loc:
     if not isinstance(inner, dict | list):
         raise RecipeError(f"--set {override}: {keys[-2]} is a plain value", "name a field of the recipe")
     if isinstance(inner, list):
-        if not keys[-1].isdigit() or int(keys[-1]) >= len(inner):
-            raise RecipeError(f"--set {override}: {keys[-1]} is no place in a list of {len(inner)}", "count from 0")
         inner[int(keys[-1])] = value
     else:
         inner[keys[-1]] = value

@@ -90,6 +90,18 @@ def test_an_override_that_names_nothing_is_an_error(tmp_path: Path, override: st
         load_recipe(write(tmp_path, MINIMAL + "training:\n  - {method: sft}\n"), [override])
 
 
+def test_a_setting_inside_a_list_is_shown_its_place(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"training is a list of 1; name one of them, such as training\.0\.dpo\.beta"):
+        load_recipe(write(tmp_path, MINIMAL + "training:\n  - {method: sft}\n"), ["training.dpo.beta=0.2"])
+
+
+def test_words_of_faults_are_a_persons(tmp_path: Path) -> None:
+    text = MINIMAL.replace("name: ", "name: a/b # ").replace("{type: probe}", "{type: prob}")
+    found = faults(tmp_path, text)
+    assert any("name: must be a folder's name, without slashes" in line for line in found)
+    assert any("critic: type 'prob' is not known; did you mean probe?" in line for line in found)
+
+
 def test_rounds_take_their_own_training_and_the_last_one_repeats(tmp_path: Path) -> None:
     recipe, _ = load_recipe(write(tmp_path, MINIMAL + "training: [{method: sft}, {method: dpo}]\n"))
     assert [recipe.training_of(n).method for n in (1, 2, 3)] == ["sft", "dpo", "dpo"]

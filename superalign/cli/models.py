@@ -6,6 +6,7 @@ import dataclasses
 import json
 
 from superalign import models
+from superalign.cli.wording import listed
 
 
 def list_models(as_json: bool) -> None:
@@ -14,12 +15,16 @@ def list_models(as_json: bool) -> None:
     if as_json:
         print(json.dumps([dataclasses.asdict(model) | {"folder": str(model.folder)} for model in found]))
         return
-    for model in found:
-        state = "pulled" if model.pulled else "not pulled"
-        print(f"{model.name:<14}{state:<12}{model.about} ({model.licence})")
-        if model.pulled:
-            print(f"{'':<26}{model.folder}")
-    print("Any other model is a hub id or a local folder, named in the recipe; it needs no pulling.")
+    rows = [
+        (
+            model.name,
+            "pulled" if model.pulled else "not pulled",
+            f"{model.about} ({model.licence})" + (f"; {model.folder}" if model.pulled else ""),
+        )
+        for model in found
+    ]
+    print("\n".join(listed(("model", "state", "what, and where it lies"), rows)))
+    print("\nAny other model is a hub id or a local folder; it needs no pulling.")
 
 
 def pull(name: str) -> None:

@@ -47,7 +47,7 @@ def show_suite(spec: str, data: Path | None, as_json: bool) -> None:
         if label in facts:
             print(f"{label}: {facts[label]}")
     if facts["hazards"]:
-        print(f"hazards: {counts(facts['hazards'])}")
+        print(textwrap.fill(f"hazards: {counts(facts['hazards'])}", width(), subsequent_indent="  "))
     for item in suite.items[:SHOWN]:
         answer = f" -> {clean(expected(item.key))}" if item.key else ""
         said = clean(" / ".join(item.turns), SHOWN_CHARS) + answer
