@@ -130,6 +130,7 @@ def test_the_bench_tells_what_training_was_worth(tmp_path: Path) -> None:
         "likeness": "words",
         "drafts": 8,
         "seeds": 2,
+        "out": str(tmp_path / "kept"),
         "training": {"method": "sft"},
         "critic": {"type": "rules"},
         "pool": {"type": "scripted", "rules": rules},
@@ -150,6 +151,14 @@ def test_the_bench_tells_what_training_was_worth(tmp_path: Path) -> None:
         gains.append(1.0 - repeat.before.success)
     assert found.gain == pytest.approx(sum(gains) / 2)
     assert found.gain > 0.2
+    assert found.self_bleu_low <= found.self_bleu_rise <= found.self_bleu_high
+    again = play(tmp_path, "bench", "attacker", "--json", *words)  # goes on where it was: nothing is left to do
+    assert AttackerBench.model_validate_json(again.said.splitlines()[-1]).gain == found.gain
+    assert sitting.asked()
+    assert not again.asked()
+    other = play(tmp_path, "bench", "attacker", "--json", *words, "--set", "goals=3")
+    assert other.code == 1
+    assert "was begun with another recipe" in other.said
 
 
 def test_without_a_written_strategy_there_is_nothing_to_train(tmp_path: Path) -> None:
