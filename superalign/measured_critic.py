@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from superalign.critic.options import AsksModel, within
+from superalign.critic.options import AsksModel, ProbeOptions, within
 from superalign.critic_quality.options import Question
 from superalign.critic_quality.report import Calibration, below_floor, load_calibration
 from superalign.errors import PromptFileError, RecipeError
@@ -26,6 +26,7 @@ def fingerprint(recipe: Recipe, beside: Path, who: Who = "critic") -> str:
     beside: the recipe's folder.
     """
     options, role = getattr(recipe, who), getattr(recipe.roles, who)
+    learns = any(isinstance(part, ProbeOptions) for part in within(options))
     files = sorted({*_texts(options.model_dump(mode="json")), *(version.file for version in recipe.constitution)})
     named = {
         "options": options.model_dump(mode="json"),
@@ -38,7 +39,7 @@ def fingerprint(recipe: Recipe, beside: Path, who: Who = "critic") -> str:
         ],
         "embedder": recipe.embedder,
         "files": {name: digest for name in files if (digest := _digest(name, beside))},
-        "experts": _digest(recipe.experts, beside) if recipe.experts else None,
+        "experts": _digest(recipe.experts, beside) if recipe.experts and learns else None,
     }
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 

@@ -135,7 +135,7 @@ def _run(
             PoolLM(), tasks=tasks, limit=limit, bootstrap_iters=RESAMPLES, log_samples=False,
             task_manager=TaskManager(include_defaults=not inline), use_cache=str(kept) if kept else None,
         )  # fmt: skip
-    except (KeyError, ValueError, FileNotFoundError) as error:
+    except (KeyError, ValueError, OSError) as error:  # OSError: what the hub or a file answers
         what = f"evaluation.lm_eval: lm-eval could not run the tasks: {type(error).__name__}: {error!s:.300}"
         raise RecipeError(what, "check their names, and whether their data can be reached from here") from error
 

@@ -13,6 +13,7 @@ from superalign.cli.tables import round_block
 from superalign.critic_quality.report import Calibration, load_calibration
 from superalign.errors import RecipeError
 from superalign.measured_critic import calibration_of, fingerprint
+from superalign.prompts import prompt_path
 from superalign.recipe import Recipe, load_recipe
 from superalign.store.files import write_json
 from superalign.store.run_folder import RunFolder
@@ -114,6 +115,14 @@ def test_a_measurement_of_another_critic_does_not_count(beside: Path) -> None:
             calibration_of(recipe_of(beside, *named, "allow_same_judge=true", change), beside)
     with pytest.raises(RecipeError, match="recipe.yaml:.*critic_calibration: none.json"):
         recipe_of(beside, "critic_calibration=none.json")
+
+
+def test_experts_are_a_part_of_the_critic_that_learns_from_them_alone(beside: Path) -> None:
+    (beside / "own.yaml").write_bytes(prompt_path("experts.yaml").read_bytes())
+    for critic, same in (("rules", True), ("probe", False)):
+        named = [f"critic={{type: {critic}}}", "allow_same_judge=true"]
+        plain, taught = (fingerprint(recipe_of(beside, *named, *more), beside) for more in ([], ["experts=own.yaml"]))
+        assert (plain == taught) == same
 
 
 def test_a_critic_is_another_when_a_file_it_reads_has_changed(beside: Path) -> None:

@@ -30,6 +30,11 @@ def test_suites_with_kind_name_and_number() -> None:
     ]
 
 
+def test_a_number_of_prompts_of_a_suite_that_bears_a_kinds_name() -> None:
+    [found] = sources(wanted("harmful:24"))
+    assert (found.kind, found.file, found.limit) == (None, "harmful", 24)
+
+
 def test_filters_of_one_suite_and_of_all() -> None:
     where = ("hb:kind=standard", "label!=unsafe", "xs:type=!fiction: a")
     hb, xs = sources(wanted("hb=h.jsonl", "xs=x.csv", where=where))
