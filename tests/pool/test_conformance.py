@@ -11,7 +11,7 @@ from superalign.errors import PoolError
 from superalign.examples import Checkpoint
 from superalign.pool.gate import Gate
 from superalign.protocols import InferencePool, Sampling
-from tests.pool.pools import Start, ask, new_pool
+from tests.pool.pools import MAX_LEN, Start, ask, new_pool
 
 ENGINE = [pytest.param(name, marks=pytest.mark.engine) for name in ("transformers", "vllm")]
 ALL = ["scripted", *ENGINE]
@@ -186,6 +186,22 @@ async def test_a_served_adapter_says_what_transformers_and_peft_say(
     if len(again.token_logprobs) == reply.num_tokens:
         assert again.total == pytest.approx(reply.logprob, abs=0.01)
     await pool.serve(Checkpoint(id="base", base=model))
+
+
+@pytest.mark.parametrize("name", ENGINE)
+async def test_a_plain_text_longer_than_the_window_is_scored_to_its_end(name: str, start: Start, model: str) -> None:
+    from superalign.pool import reference
+
+    pool, text = await start(name), " ".join(["The tram stops at the old mill. It rains."] * 40)
+    chat = pool.chat if name == "transformers" else pool.client.chat
+    windows = chat.continuation("", text, end=False, max_model_len=MAX_LEN)
+    found = await pool.score("base", "", text)
+    assert len(windows) == 2
+    assert len(found.token_logprobs) == len(chat.encode(text))
+    expected = reference.score(model, None, *windows[-1])
+    assert found.token_logprobs[-len(expected) :] == pytest.approx(expected, abs=5e-3)
+    assert not found.greedy
+    assert (await pool.score("base", text, " The tram stops")).greedy  # what it has read forty times
 
 
 @pytest.mark.parametrize("name", ["scripted", pytest.param("transformers", marks=pytest.mark.engine)])
