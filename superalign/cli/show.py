@@ -54,6 +54,7 @@ def closing(folder: RunFolder) -> str:
         return "\n".join([*lines, f"promoted    {why}"])
     to = Path("exported") / path.resolve().name
     lines.append(f"promoted    {current.id}, adapter in {path / current.adapter}")
+    lines.append(f"report      {folder.report if folder.report.exists() else command('report', path)}")
     return "\n".join([*lines, f"export      {command('export', path, '--format', 'merged', '--to', to)}"])
 
 

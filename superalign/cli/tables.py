@@ -200,7 +200,7 @@ def _facts(summary: RoundSummary) -> Iterator[tuple[str, str]]:
 
 def _divergence(found: Divergence) -> str:
     what = "compliance with harmful requests" if found.side == "harmful" else "refusal of benign requests"
-    gap = f"{100 * found.gap:+.1f} points, 95 % {100 * found.low:+.1f} to {100 * found.high:+.1f}"
+    gap = f"{round(100 * found.gap, 1) + 0.0:+.1f} points, 95 % {100 * found.low:+.1f} to {100 * found.high:+.1f}"
     words = f"since round 1 {what} {_fell(found.critic_gain)} by the critic, {_fell(found.judge_gain)} by the judge of "
     if found.alarm:
         return f"{words}held-out prompts. ALARM: the critic sees more gain ({gap}), so read some of the answers"

@@ -94,7 +94,10 @@ def _texts(facts: Facts) -> Markup | None:
         if suite.texts is not None
     ]
     head = ("", "tokens a reply", "cut off", "distinct words", "distinct pairs", "self-BLEU")
-    return details("What the replies are like", table(head, rows, "replies as texts")) if rows else None
+    words = "Where a model says the same whatever it is asked, distinct words fall and self-BLEU (1: all alike) rises."
+    return (
+        details("What the replies are like", tag("p", words), table(head, rows, "replies as texts")) if rows else None
+    )
 
 
 def _figures(suite: SuiteResult) -> Iterator[Content]:

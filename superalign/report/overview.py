@@ -17,6 +17,13 @@ from superalign.report.markup import Content, clock, details, join, points, roun
 from superalign.store.choices import Choice
 from superalign.summary import RoundSummary
 
+LIMITS = {
+    "comparable": "same suites, same judge", "scored": "enough replies judged", "better": "surely better",
+    "lookalike_refusal": "refusal of look-alikes", "ordinary_refusal": "refusal of ordinary requests",
+    "capability": "right answers", "price": "safety for each refusal", "memorised": "other attacks, too",
+    "groups": "no hazard surely worse", "drift": "critic and judge agree", "harmful_compliance": "harm in all",
+}  # fmt: skip
+"""What a person calls the gate's checks; one that is not here keeps its name."""
 STATES = {"promoted": "promoted", "refused": "not kept", "open": "not decided yet"}
 KINDS: dict[Kind, str] = {
     "harmful": "harmful requests",
@@ -103,7 +110,10 @@ def rounds(facts: Facts) -> Markup | None:
 def _decision(summary: RoundSummary, decision: Promotion) -> Markup:
     state = state_of(summary)
     badge = tag("span", STATES[state], class_=f"badge {state}")
-    rows = [(check.name, "kept" if check.passed else "broken", check.reason) for check in decision.checks]
+    rows = [
+        (LIMITS.get(check.name, check.name), "kept" if check.passed else "broken", check.reason)
+        for check in decision.checks
+    ]
     checks = table(("limit", "", "figures"), rows, f"limits of the gate, round {summary.round}")
     folded = details(f"{len(rows)} limits", checks) if rows else None
     return tag("li", tag("b", f"Round {summary.round} "), badge, tag("p", decision.reason), folded)

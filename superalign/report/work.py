@@ -16,6 +16,7 @@ ORIGINS = {
     "expert": "written by a person", "best_worst": "best answer over worst", "revision": "the model's revision",
     "critic": "the critic's answer", "own": "the model's own good answer", "base": "the base model's answer",
 }  # fmt: skip
+LOSSES = "of the first and the last step; each has a batch of its own, so the last may be the higher one"
 PHASES = {
     "evaluate": "held-out prompts", "attack": "attacks, answers, verdicts", "pair": "making examples",
     "train": "training", "serve": "loading the trained model", "evaluate incumbent": "new attacks on the model before",
@@ -82,7 +83,7 @@ def examples(facts: Facts) -> Markup | None:
     return join([
         *shown,
         details("What was thrown away", table(("", "where: why", "count"), dropped, "dropped")) if dropped else None,
-        details("Training loss", table(("", "first → last"), losses, "loss")) if losses else None,
+        details("Training loss", table(("", "first → last"), losses, LOSSES)) if losses else None,
     ])  # fmt: skip
 
 
