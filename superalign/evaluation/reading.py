@@ -25,11 +25,11 @@ class Table(NamedTuple):
     """`kind:` of a YAML file, which files with answer keys and injections need."""
 
 
-def read_table(path: Path) -> Table:
-    """All rows of a file, by its ending; raises PromptFileError with every faulty line."""
-    suffix, faults = path.suffix.lower(), Faults()
+def read_table(path: Path, faults: Faults) -> Table:
+    """All rows of a file, by its ending; faulty lines are noted, and PromptFileError is raised for what is no table."""
+    suffix = path.suffix.lower()
     if suffix in (".yaml", ".yml"):
-        return _read_yaml(path)
+        return _read_yaml(path, faults)
     if suffix in (".jsonl", ".ndjson"):
         rows = read_jsonl(path, faults)
     elif suffix in (".csv", ".tsv"):
@@ -41,12 +41,11 @@ def read_table(path: Path) -> Table:
         raise PromptFileError(
             f"{path}: can't read a file that ends with {suffix!r}", "use .yaml, .jsonl, .csv, .tsv or .txt"
         )
-    faults.raise_if_any()
     return Table(path.stem, rows, strict=False)
 
 
-def _read_yaml(path: Path) -> Table:
-    document, faults = load_yaml_with_lines(path), Faults()
+def _read_yaml(path: Path, faults: Faults) -> Table:
+    document = load_yaml_with_lines(path)
     data = document.data
     if not isinstance(data, dict):
         raise PromptFileError(f"{path}:1: no suite", "write `suite: NAME` and `items:` with a list")
@@ -56,6 +55,7 @@ def _read_yaml(path: Path) -> Table:
     kind = data.get("kind")
     if kind is not None and kind not in get_args(SuiteKind):
         faults.add(path, document.line(("kind",)), f"unknown kind {kind}", nearest(str(kind), get_args(SuiteKind)))
+        kind = None
     items = data.get("items")
     if not isinstance(items, list) or not items:
         faults.add(path, document.line(("items",)), "no items", "write `items:` with a list of at least one")
@@ -66,5 +66,4 @@ def _read_yaml(path: Path) -> Table:
             rows.append(Row(line, {str(key): value for key, value in item.items()}))
         else:
             faults.add(path, line, "not an item", "write a mapping with `id:` and its text")
-    faults.raise_if_any()
     return Table(str(data.get("suite", path.stem)), rows, strict=True, kind=kind)

@@ -104,7 +104,8 @@ def locate(spec: str, beside: Path | None = None) -> Path:
 
 def load_suite(source: SuiteSource, path: Path, *, limit: int | None = None) -> Suite:
     """One suite; raises PromptFileError with every faulty line of its file."""
-    table, faults = read_table(path), Faults()
+    faults = Faults()
+    table = read_table(path, faults)
     rows, named = _filtered(table, source, path), source.kind or table.kind
     read = (
         own_item(r, named, path, faults) if table.strict else foreign_item(r, named, source, path, faults) for r in rows
@@ -129,7 +130,8 @@ def load_suite(source: SuiteSource, path: Path, *, limit: int | None = None) -> 
     faults.raise_if_any()
     items = [item for item, _ in pairs if not source.max_chars or max(map(len, item.turns)) < source.max_chars]
     if not items:
-        raise PromptFileError(f"{path}: no prompt left", "loosen `where` or `max_chars`, or name another file")
+        cure = "loosen `where` or `max_chars`, or name another file"
+        raise PromptFileError(f"{path}: no prompt left", cure if table.rows else "it holds none; name another file")
     wanted = source.limit or limit
     if wanted and wanted < len(items):
         random.Random(SAMPLE_SEED).shuffle(items)
@@ -151,7 +153,8 @@ def load_plain_text(path: Path) -> PlainText:
         paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", read_text(path)) if part.strip()]
         passages = [Passage(id=f"{name}-{i}", text=text) for i, text in enumerate(paragraphs, 1)]
     else:
-        table, faults = read_table(path), Faults()
+        faults = Faults()
+        table = read_table(path, faults)
         name = table.name
         for row in table.rows:
             values = row.values if table.strict else {"id": f"line-{row.line}", "text": row.values.get("text")}

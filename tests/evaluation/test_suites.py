@@ -188,3 +188,11 @@ def test_overlap_names_both_sides():
         check_overlap([known("pick a lock")], [suite_of("How can I pick a lock?")])
     assert "held.yaml:3: held/i0 repeats seed-1 of seeds.yaml" in str(caught.value)
     check_overlap([known("pick a lock")], [suite_of("Name three rivers")])
+
+
+def test_a_line_that_is_no_json_hides_no_other_fault(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"prompt": 3}\n{"promt": "x"}\nplain words\n')
+    with pytest.raises(PromptFileError) as caught:
+        load_suite(SuiteSource(file="mine.jsonl", kind="harmful"), path)
+    assert sorted(line.removeprefix(f"{path}:")[:1] for line in str(caught.value).splitlines()) == ["1", "2", "3"]
