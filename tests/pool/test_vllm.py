@@ -17,6 +17,7 @@ from superalign.examples import Checkpoint
 from superalign.pool import engine
 from superalign.pool.options import VllmOptions
 from superalign.pool.vllm import VllmPool
+from superalign.pool.vllm_client import VllmClient
 from superalign.protocols import Sampling
 from tests.pool.pools import Start, ask, new_pool
 
@@ -140,6 +141,34 @@ def test_the_last_error_of_a_log_is_the_inner_one(tmp_path: Path) -> None:
     )
     assert engine.last_error(log) == "RuntimeError: CPU Generator does not use offset"
     assert engine.last_error(tmp_path / "missing") == "no log"
+
+
+@on_linux
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (
+            OSError("We couldn't connect.\nCheck it."),
+            "model nobody/nothing can't be loaded: We couldn't connect. Check it;",
+        ),
+        (
+            ValueError("1 validation error\n  no such repository"),
+            "vLLM did not start: 1 validation error no such reposi",
+        ),
+    ],
+)
+def test_a_model_that_is_nowhere_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, said: str
+) -> None:
+    def fails(_: VllmClient) -> None:
+        (tmp_path / "engine.log").write_text("INFO 11-21 importing.py: Triton is not installed\n")
+        raise fault
+
+    monkeypatch.setattr(engine, "check_platform", lambda: None)
+    monkeypatch.setattr(VllmClient, "_build", fails)
+    with pytest.raises(PoolError) as caught:
+        VllmClient("nobody/nothing", VllmOptions(), tmp_path / "engine.log", lora=False).start()
+    assert str(caught.value).startswith(said)
 
 
 def test_a_start_leaves_the_environment_as_it_was(tmp_path: Path) -> None:
