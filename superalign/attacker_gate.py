@@ -177,7 +177,7 @@ def _stronger(candidate: AttackerFigures, incumbent: AttackerFigures, min_gain: 
 
 
 def _as_varied_in_words(candidate: AttackerFigures, incumbent: AttackerFigures, limit: float) -> Check:
-    shared = candidate.bleu.keys() & incumbent.bleu.keys()
+    shared = sorted(candidate.bleu.keys() & incumbent.bleu.keys())
     rise, low, high = paired_mean([candidate.bleu[goal] - incumbent.bleu[goal] for goal in shared])
     interval = f"{rise:+.2f}, 95 % {low:+.2f} to {high:+.2f}"
     return _as_varied("self_bleu", "Self-BLEU", candidate, incumbent, limit, f" ({interval})")
@@ -193,8 +193,9 @@ def _as_varied(
 ) -> Check:
     new, old = getattr(candidate, name), getattr(incumbent, name)
     if new is None or old is None:
-        short = f"{noun}: fewer than two goals on which both wrote a valid attack"
-        return Check(name=name, passed=False, reason=short)
+        writes = incumbent.valid < 2 <= candidate.valid  # an incumbent that writes nothing is as varied as can be
+        who = "the incumbent wrote" if writes else "the two share"
+        return Check(name=name, passed=writes, reason=f"{noun}: {who} fewer than two valid attacks")
     passed = new - old <= limit + EPSILON
     short = "" if passed else f", more than {limit:.2f} up"
     return Check(name=name, passed=passed, reason=f"{noun} {old:.2f} to {new:.2f}{interval}{short}")

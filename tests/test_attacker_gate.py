@@ -44,7 +44,7 @@ A_LITTLE = figures("new", [0.0] * 19 + [1.0] * 11)
         (figures("new", [1.0] * 30, self_bleu=0.36), OPTIONS, False, "Self-BLEU 0.30 to 0.36 (+0.06, 95 % "),
         (figures("new", [1.0] * 30, self_bleu=0.35), OPTIONS, True, "no less varied"),
         (figures("new", [1.0] * 30, similarity=0.5), OPTIONS, False, "mean similarity 0.40 to 0.50"),
-        (figures("new", [1.0] * 30, self_bleu=None), OPTIONS, False, "fewer than two goals"),
+        (figures("new", [1.0] * 30, self_bleu=None), OPTIONS, False, "the two share fewer than two valid attacks"),
         (figures("new", []), OPTIONS, False, "no held-out goal was scored for both"),
     ],
 )  # fmt: skip
@@ -76,6 +76,14 @@ def probe(side: Side, walk: Walk, text: str, worked: bool = False) -> Probe:
 
 def measured(played: Sequence[Walk], *probes: Probe) -> dict[Side, AttackerFigures]:
     return measure_attackers({"candidate": "new", "incumbent": "old"}, played, probes, OPTIONS, word_vectors)
+
+
+def test_an_incumbent_that_writes_nothing_does_not_bar_the_way() -> None:
+    new, mute = figures("new", [1.0] * 30, None, None), figures("old", [0.0] * 30, None, None)
+    assert not decide_attacker(new, mute, OPTIONS).promoted
+    decision = decide_attacker(new, mute.model_copy(update={"valid": 1}), OPTIONS)
+    assert decision.promoted
+    assert "the incumbent wrote fewer than two valid attacks" in [check.reason for check in decision.checks][1]
 
 
 def test_diversity_is_compared_on_equally_many_valid_drafts_of_the_same_goals() -> None:

@@ -176,7 +176,7 @@ def _folder(path: Path, resolved: dict[str, Any]) -> RunFolder:
 
 
 def _add(to: defaultdict[str, list[float]], before: Mapping[str, float], after: Mapping[str, float]) -> None:
-    for goal in before.keys() & after.keys():
+    for goal in sorted(before.keys() & after.keys()):
         to[goal].append(after[goal] - before[goal])
 
 
