@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from superalign.bench.gate import run as bench_gate
-from superalign.bench.gate_record import recorded
+from superalign.bench.gate_record import SHIPPED, keep, recorded
 from superalign.bench.loop import LoopBench
 from tests.cli.toy import superalign
 from tests.loop.conftest import Whole
@@ -42,3 +42,17 @@ def test_the_gate_bench_reads_a_run(whole: Whole, tmp_path: Path) -> None:
     assert {group.partition("/")[0] for t in recorded(file).transitions for group in t.outcomes} == {
         "harmful", "lookalike", "ordinary",
     }  # fmt: skip
+
+
+def test_the_gate_bench_knows_answer_keys(tmp_path: Path) -> None:
+    found, file = recorded(SHIPPED), tmp_path / "keyed.json"
+    answers = {"capability": ("yy",) * 100 + ("yn",) * 8 + ("ny",) * 8 + ("nn",) * 60 + ("uy",) * 4}
+    round_2 = found.transitions[1]
+    keyed = round_2.model_copy(update={"outcomes": {**round_2.outcomes, **answers}})
+    keep(found.model_copy(update={"transitions": (keyed,)}), file)
+    measured = bench_gate(str(file), resamples=40, gate={"max_capability_drop": 0.15})
+    [forgot] = [truth.accepted for truth in measured.truths if truth.truth == "right answers down by 15%"]
+    assert measured.items["capability"] == 180
+    assert forgot.low <= 0.05
+    loose = bench_gate(str(file), resamples=40, gate={"max_capability_drop": 0.15, "alpha": 0.49})
+    assert max(truth.accepted.rate for truth in loose.truths if truth.truth.startswith("right")) > forgot.rate
