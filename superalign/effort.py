@@ -46,8 +46,8 @@ class GapAnnealing(_Effort):
     """The share of conformity is its gap over both gaps, measured on held-out requests before the round's training."""
 
     type: Literal["gap_annealing"] = "gap_annealing"
-    least: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1
-    """Least share of either, so that what is good already is not unlearned."""
+    least: Annotated[float, Field(ge=0.0, le=0.5)] = 0.3
+    """Least share of either, so that what is good already is not unlearned; the nearer to 0, the more rounds swing."""
 
 
 EffortOptions: TypeAlias = Annotated[Mixed | Alternating | GapAnnealing, Field(discriminator="type")]
