@@ -78,7 +78,7 @@ class EffortBench(Record):
 
 async def run(
     recipe: str = "effort.yaml",
-    arms: Sequence[str] = tuple(ARMS),
+    arms: Sequence[str] = (CONTROL, "alternating", "gap_annealing"),
     seed: int | None = None,
     rounds: int | None = None,
     model: str | None = None,
@@ -87,7 +87,7 @@ async def run(
 ) -> EffortBench:
     """Measure; keeps the run folders under `out` when given.
 
-    recipe: a file, or a shipped one; arms: the first is the control; pool: as in a recipe.
+    recipe: a file, or a shipped one; arms: of `ARMS`, the first is the control; pool: as in a recipe.
     """
     path = shipped(recipe)
     given, _ = load_recipe(path)
