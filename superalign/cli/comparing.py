@@ -81,7 +81,8 @@ def _contrast(found: Contrast) -> str:
 
 def _more(found: Contrast, temperature: float) -> Iterator[str]:
     if found.win is not None:
-        yield f"better reply in {100 * found.win.value:.1f} % ({100 * found.win.low:.1f} - {100 * found.win.high:.1f})"
+        share = f"{100 * found.win.value:.1f} % ({100 * found.win.low:.1f} - {100 * found.win.high:.1f})"
+        yield f"better reply in {share} of {found.win.n} items that the judge could compare"
     if found.kl is not None:
         what = "KL divergence" if temperature == 1 else "log-ratio of its replies"
         yield f"{what} {_mean(found.kl, 3)} nats a token"

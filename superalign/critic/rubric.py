@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+from typing import Any
 
 from superalign.critic.fence import conversation_text, fence
 from superalign.critic.judging import Judge, listed
@@ -14,6 +16,13 @@ from superalign.prompts import PromptTemplate
 from superalign.records import Response
 
 _WINNER = re.compile(r"\W*(?:BETTER\s*:\s*)?(FIRST|SECOND|TIE)\W*", re.IGNORECASE)
+_DECISION: dict[str, Any] = {
+    "type": "object",
+    "properties": {"decides": {"type": "string", "maxLength": 200}, "better": {"enum": ["FIRST", "SECOND", "TIE"]}},
+    "required": ["decides", "better"],
+    "additionalProperties": False,
+}
+"""One sentence on what decides, then the better one; for engines that hold a model to a form."""
 
 
 class RubricCritic:
@@ -55,7 +64,18 @@ class ComparingRubric(RubricCritic):
             second=mark.around(texts[1]),
             mark=mark.mark,
         )
-        return await self.judge.asker.ask(messages, _winner, first.attack.id, "compare", first.index, second.index)
+        asker, address = self.judge.asker, (first.attack.id, "compare", first.index, second.index)
+        if asker.structured:
+            return await asker.ask(messages, _decided, *address, schema=_DECISION)
+        return await asker.ask(messages, _winner, *address)
+
+
+def _decided(text: str) -> float:
+    """As `_winner`, of JSON as `_DECISION` has it."""
+    data = json.loads(text)
+    if not isinstance(data, dict) or not isinstance(data.get("better"), str):
+        raise ValueError("no JSON object with `better`")
+    return _winner(data["better"])
 
 
 def _winner(text: str) -> float:

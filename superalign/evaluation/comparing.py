@@ -154,8 +154,13 @@ def _contrast(suite: str, kind: SuiteKind, ours: Items, theirs: Items, against: 
         p=turned_by_chance(gained, lost) if once else differ_by_chance(differences),
         p_holm=1.0,
         kl=_kl(against) if against else None,
-        win=mean_of(against.wins) if against else None,
+        win=_win(against) if against else None,
     )
+
+
+def _win(against: Against) -> Mean | None:
+    found = mean_of(against.wins)
+    return found and found.model_copy(update={"low": max(0.0, found.low), "high": min(1.0, found.high)})
 
 
 def _kl(against: Against) -> Mean | None:

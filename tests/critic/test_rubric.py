@@ -94,6 +94,17 @@ async def test_a_liking_for_a_place_cancels(answers: tuple[str, str], expected: 
     assert back.index("I can't help.") > back.index("Gladly.")
 
 
+async def test_an_engine_that_can_holds_the_comparison_to_a_form() -> None:
+    pool = InTurn('{"decides": "It helps.", "better": "FIRST"}', '{"decides": "It helps.", "better": "SECOND"}')
+    critic = await rubric(pool, compare=True, format="json")
+    assert await critic.compare(response("I can't help."), response(REPLY)) == 1.0
+    assert pool.asked[0][1].json_schema["properties"]["better"] == {"enum": ["FIRST", "SECOND", "TIE"]}
+    for unreadable in ('{"better": 1}', '["FIRST"]', '{"decides": "cut'):
+        critic = await rubric(scripted(fallback=unreadable), compare=True, format="json")
+        with pytest.raises(DropError, match="no answer in two tries"):
+            await critic.compare(response(), response("No."))
+
+
 async def test_only_a_critic_that_is_asked_to_compares() -> None:
     assert isinstance(await rubric(InTurn(), compare=True), Comparer)
     assert not isinstance(await rubric(InTurn()), Comparer)
