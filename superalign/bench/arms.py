@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from superalign import build
 from superalign.bench.attacker import Teller
+from superalign.errors import RecipeError
 from superalign.orchestrator import Loop
-from superalign.prompts import prompt_path
-from superalign.recipe import Recipe
+from superalign.prompts import nearest, prompt_path
+from superalign.recipe import Recipe, load_recipe
 from superalign.store.layout import DONE, RoundFolder
 from superalign.store.run_folder import RunFolder
 
@@ -32,7 +35,15 @@ async def play(recipe: Recipe, beside: Path, path: Path, first: Path | None, sha
             await Loop(plan, folder, observer).run()
 
 
-def shipped(name: str) -> Path:
-    """A recipe's file: as named, or one of those that are shipped."""
-    here = Path(name)
-    return here if here.exists() else prompt_path("constitution.yaml").parents[1] / "recipes" / name
+def begin(recipe: str, arms: Sequence[str], known: Collection[str], **changes: Any) -> tuple[Recipe, Path]:
+    """The recipe, a file or a shipped one, with what is not None of `changes`; and the folder where its files lie.
+
+    known: every arm there is. Raises RecipeError.
+    """
+    if strange := next((arm for arm in arms if arm not in known), None):
+        raise RecipeError(f"--set arms: {strange} is no arm of this bench", nearest(strange, known))
+    path = Path(recipe)
+    if not path.exists():
+        path = prompt_path("constitution.yaml").parents[1] / "recipes" / recipe
+    given, _ = load_recipe(path, [f"{name}={json.dumps(to)}" for name, to in changes.items() if to is not None])
+    return given, path.parent

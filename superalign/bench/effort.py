@@ -15,14 +15,16 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from superalign.bench.arms import play, shipped
+from superalign.bench.arms import begin, play
 from superalign.effort import EffortOptions, side_of
+from superalign.errors import RecipeError
 from superalign.examples import Demonstration
+from superalign.inputs import Inputs
 from superalign.intervals import Bounds
 from superalign.measurements import Evaluation, Interval, ItemResult
 from superalign.pairs import changed, complied, of_kinds, pair_items, refused
 from superalign.promotion import pooled
-from superalign.recipe import Recipe, load_recipe
+from superalign.recipe import Recipe
 from superalign.records import Kind, Record
 from superalign.store.journal import read_records
 from superalign.store.layout import RoundFolder, read_record
@@ -89,17 +91,18 @@ async def run(
 
     recipe: a file, or a shipped one; arms: of `ARMS`, the first is the control; pool: as in a recipe.
     """
-    path = shipped(recipe)
-    given, _ = load_recipe(path)
-    changes = {"seed": seed, "rounds": rounds, "model": model, "pool": pool}
-    whole = Recipe.model_validate(given.model_dump() | {k: v for k, v in changes.items() if v is not None})
+    whole, beside = begin(recipe, arms, ARMS, seed=seed, rounds=rounds, model=model, pool=pool)
+    kinds = {suite.kind for suite in Inputs.load(whole, beside).suites}
+    if "harmful" not in kinds or not kinds & set(BENIGN):
+        what = f"{recipe}: evaluation.suites: there is nothing to tell both gaps by"
+        raise RecipeError(what, "name a harmful suite and a benign one")
     started = time.monotonic()
     found: list[EffortArm] = []
     with tempfile.TemporaryDirectory(prefix="superalign-bench-") as temporary:
         control: Path | None = None
         for arm in arms:
             begun, folder = time.monotonic(), Path(out or temporary) / arm
-            await play(_as_arm(whole, arm), path.parent, folder, control, 1, "effort")
+            await play(_as_arm(whole, arm), beside, folder, control, 1, "effort")
             found.append(_arm(arm, folder, control, whole.rounds, time.monotonic() - begun))
             control = control or folder
     return EffortBench(model=whole.model, seed=whole.seed, arms=tuple(found), seconds=time.monotonic() - started)

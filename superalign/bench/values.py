@@ -13,14 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from superalign.bench.arms import play, shipped
+from superalign.bench.arms import begin, play
 from superalign.critic.checks import ChecksCritic
 from superalign.critic.constitution import Constitution
 from superalign.critic.options import ChecksOptions
 from superalign.critic.versions import difference
+from superalign.errors import RecipeError
 from superalign.inputs import Inputs
 from superalign.measurements import Interval
-from superalign.recipe import Recipe, load_recipe
+from superalign.recipe import Recipe
 from superalign.records import Record
 from superalign.store.journal import read_records
 from superalign.store.run_folder import RunFolder
@@ -29,6 +30,7 @@ from superalign.values.replay import ReplayCounts, Replayed, counted
 from superalign.values_loop import judged
 
 CONTROL = "control"
+ARMS = ("naive", "replay", "scratch", CONTROL)
 
 
 class ValuesRound(Record):
@@ -67,7 +69,7 @@ class ValuesBench(Record):
 
 async def run(
     recipe: str = "values.yaml",
-    arms: Sequence[str] = ("naive", "replay", "scratch", CONTROL),
+    arms: Sequence[str] = ARMS,
     seed: int | None = None,
     model: str | None = None,
     pool: dict[str, Any] | None = None,
@@ -77,21 +79,17 @@ async def run(
 
     recipe: a file, or a shipped one; pool: as in a recipe.
     """
-    path = shipped(recipe)
-    given, _ = load_recipe(path)
-    assert given.values is not None
-    changed: dict[str, Any] = {"seed": seed, "model": model}
-    whole = Recipe.model_validate(
-        given.model_dump() | {k: v for k, v in changed.items() if v is not None} | ({"pool": pool} if pool else {})
-    )
-    inputs, started = Inputs.load(whole, path.parent), time.monotonic()
+    whole, beside = begin(recipe, arms, ARMS, seed=seed, model=model, pool=pool)
+    if whole.values is None:
+        raise RecipeError(f"{recipe}: values are missing", "name held-out requests: `values: {items: FILE}`")
+    inputs, started = Inputs.load(whole, beside), time.monotonic()
     shared = min((since for since, _ in inputs.versions if since > 1), default=whole.rounds + 1)
     found: list[ValuesArm] = []
     with tempfile.TemporaryDirectory(prefix="superalign-bench-") as temporary:
         first: Path | None = None
         for arm in arms:
             begun, folder = time.monotonic(), Path(out or temporary) / arm
-            await play(_as_arm(whole, arm), path.parent, folder, first, shared, "values")
+            await play(_as_arm(whole, arm), beside, folder, first, shared, "values")
             first = first or folder
             rounds = [
                 await _figures(RunFolder.open(folder, read_only=True), inputs, n) for n in range(whole.rounds + 1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from superalign.bench.effort import ARMS, EffortBench
 from superalign.bench.values import ValuesBench
 from tests.loop.toys import PLAN, play
@@ -48,3 +50,36 @@ def test_schedules_share_out_the_examples_of_each_round(tmp_path: Path) -> None:
     assert arms["half"].rounds[1].conformity == arms["half"].rounds[1].competence
     shares = arms["gap_annealing"].rounds[1]
     assert shares.conformity > shares.competence, "the base complies with more than it refuses"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        (
+            "effort",
+            {"arms": ["alternatin"]},
+            "--set arms: alternatin is no arm of this bench; did you mean alternating?",
+        ),
+        (
+            "values",
+            {"arms": ["later"]},
+            "--set arms: later is no arm of this bench; known: control, naive, replay, scratch",
+        ),
+        ("values", {"recipe": str(PLAN / "recipe.yaml")}, "values are missing; name held-out requests"),
+        (
+            "effort",
+            {"recipe": "values.yaml"},
+            "there is nothing to tell both gaps by; name a harmful suite",
+        ),
+        ("effort", {"recipe": "nowhere.yaml"}, "nowhere.yaml: No such file"),
+        ("effort", {"rounds": 0}, "rounds: must be greater than"),
+    ],
+)
+def test_what_a_bench_cannot_play_is_said_before_it_begins(
+    tmp_path: Path, name: str, settings: dict[str, object], said: str
+) -> None:
+    words = [word for key, value in settings.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+    sitting = play(tmp_path, "bench", name, *words)
+    assert sitting.code == 1, sitting.said
+    assert said in sitting.said
+    assert "Traceback" not in sitting.said
