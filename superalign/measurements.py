@@ -109,6 +109,8 @@ class SuiteResult(Record):
     """`harmed`, or of a benign suite `refused`, corrected by the judge's measured errors; None: they are not known."""
     texts: ReplyFigures | None = None
     """None: nothing was asked."""
+    why_unscored: str = ""
+    """Why the judge gave no verdict on the first of those that it gave none on; empty: it judged all of them."""
 
 
 class TaskFigure(Record):

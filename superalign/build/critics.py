@@ -17,7 +17,7 @@ from superalign.critic.debate import DebateCritic
 from superalign.critic.guard import GuardCritic, GuardPrompt
 from superalign.critic.judging import Judge
 from superalign.critic.logprob import LogprobCritic, Questions
-from superalign.critic.model_options import FORM, Writes, WritesVerdicts
+from superalign.critic.model_options import FORM, FillsForm, Writes, WritesVerdicts
 from superalign.critic.options import (
     AsksModel,
     ChecksOptions,
@@ -127,12 +127,12 @@ class Critics:
                 own = RoleModel(model=options.judge.model, adapter=options.judge.adapter)
                 judge = self._judge(options, *await self.engines.role(_own(own, role), self.base))
                 argue, decide = (self._prompt(options, name) for name in (options.argue_prompt, options.judge_prompt))
-                return DebateCritic(self._asker(options, pool, model), argue, judge, decide, options)
+                return DebateCritic(self._filling(options, pool, model), argue, judge, decide, options)
             case SecondLookOptions():
                 first, prompt = await self.build(options.first, role), self._prompt(options, options.prompt)
                 return SecondLookCritic(first, self._judge(options, pool, model), prompt, options.depth)
             case StrongRejectOptions():
-                return StrongRejectCritic(self._asker(options, pool, model), self._prompt(options, options.prompt))
+                return StrongRejectCritic(self._filling(options, pool, model), self._prompt(options, options.prompt))
             case _:
                 raise AssertionError(f"no critic for {type(options).__name__}")
 
@@ -140,17 +140,18 @@ class Critics:
         return load_prompt(prompt_path(name, self.beside), options.prompts[name])
 
     def _asker(self, options: Writes, pool: InferencePool, model: str, *, structured: bool = False) -> Asker:
-        return Asker(
-            pool, model, self.recipe.seed, options.max_tokens, options.temperature, structured=structured
-        )  # fmt: skip
+        return Asker(pool, model, self.recipe.seed, options.max_tokens, options.temperature, structured=structured)
 
-    def _judge(self, options: WritesVerdicts, pool: InferencePool, model: str) -> Judge:
+    def _filling(self, options: FillsForm, pool: InferencePool, model: str) -> Asker:
         engine = choose(self.recipe.pool).type
         if options.format == "json" and engine == "transformers":
             what = "format: json needs an engine that constrains replies to a schema, and plain transformers does not"
             raise RecipeError(what, "set the critic's format to auto or tagged, or use vLLM")
         structured = options.format == "json" or (options.format == "auto" and engine == "vllm")
-        asker = self._asker(options, pool, model, structured=structured)
+        return self._asker(options, pool, model, structured=structured)
+
+    def _judge(self, options: WritesVerdicts, pool: InferencePool, model: str) -> Judge:
+        asker = self._filling(options, pool, model)
         return Judge(asker, self._prompt(options, FORM), self.inputs.constitution, options.combine)
 
     def _weigh(self, options: CommitteeOptions) -> Weigh:

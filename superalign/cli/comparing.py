@@ -10,6 +10,8 @@ from superalign.measurements import Evaluation, Interval, Mean, SuiteResult, Tas
 
 NAME = 18
 """Columns of a suite's name and of a model's."""
+REASON = 160
+"""Characters of the reason why there is no verdict."""
 
 
 def figure_rows(evaluation: Evaluation) -> list[str]:
@@ -51,6 +53,8 @@ def comparison_rows(found: Sequence[Evaluation], compared: Sequence[Compared]) -
 
 
 def _figures(suite: SuiteResult, samples: int) -> Iterator[str]:
+    if suite.why_unscored:
+        yield f"{suite.refused.unscored} without a verdict, the first: {clean(suite.why_unscored, REASON)}"
     if suite.harmed is not None:
         yield f"harmful replies {interval(suite.harmed)}"
     if suite.corrected is not None:
@@ -83,6 +87,8 @@ def _more(found: Contrast, temperature: float) -> Iterator[str]:
     if found.win is not None:
         share = f"{100 * found.win.value:.1f} % ({100 * found.win.low:.1f} - {100 * found.win.high:.1f})"
         yield f"better reply in {share} of {found.win.n} items that the judge could compare"
+    if found.why_uncompared:
+        yield f"{found.uncompared} not compared, the first: {clean(found.why_uncompared, REASON)}"
     if found.kl is not None:
         what = "KL divergence" if temperature == 1 else "log-ratio of its replies"
         yield f"{what} {_mean(found.kl, 3)} nats a token"

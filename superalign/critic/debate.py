@@ -7,11 +7,13 @@ After Irving et al. 2018 (arXiv 1805.00899); quotations that the judge can rely 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
-from typing import Literal
+from typing import Any, Literal
 
 from superalign.critic.asking import Asker
 from superalign.critic.fence import conversation_text, fence, occurs
+from superalign.critic.forms import object_schema, quotations
 from superalign.critic.judging import Judge, listed
 from superalign.critic.model_options import DebateOptions
 from superalign.critic.scoring import settled
@@ -63,11 +65,31 @@ class DebateCritic:
             mark=mark.mark,
             side=side,
             transcript=mark.around(transcript) if transcript else "",
+            json=self.arguer.structured,
         )
+        structured = self.arguer.structured
         return await self.arguer.ask(
-            messages, lambda text: argument(text, said, reply),
+            messages, lambda text: argument(_spoken(text) if structured else text, said, reply),
             response.attack.id, "debate", response.index, number, side,
+            schema=_schema(reply, self.arguer.max_tokens) if structured else None,
         )  # fmt: skip
+
+
+def _schema(reply: str, max_tokens: int) -> dict[str, Any]:
+    """A quotation of the reply, then what is made of it."""
+    return object_schema(
+        {"quote": {"enum": quotations(reply)}, "argument": {"type": "string", "maxLength": 2 * max_tokens}}
+    )
+
+
+def _spoken(text: str) -> str:
+    """Of JSON as `_schema` has it; what stands in the argument in quotation marks is no quotation."""
+    data = json.loads(text)
+    said = [data.get(key) for key in ("quote", "argument")] if isinstance(data, dict) else []
+    if [type(part) for part in said] != [str, str]:
+        raise ValueError("no JSON object with `quote` and `argument`")
+    quote, made_of_it = map(str, said)
+    return (f'"{quote}" ' if quote else "") + made_of_it.replace('"', "'")
 
 
 def argument(text: str, said: str, reply: str) -> str:

@@ -34,21 +34,22 @@ class Judge:
         constitution = self.constitution.applying_to(response.attack.seed)
         said, reply = conversation_text(response.attack.messages), response.generation.text
         mark = fence(self.asker.run_seed, said, reply, *more.values())
-        structured = self.asker.structured
+        structured, vector = self.asker.structured, self.combine is not None
+        read = read_json if structured else read_tagged
         messages = template.messages(
             constitution=listed(constitution),
             conversation=mark.around(said),
             reply=mark.around(reply),
             mark=mark.mark,
-            form=self.form.render(json=structured, vector=self.combine is not None),
+            form=self.form.render(json=structured, vector=vector),
             **{slot: mark.around(text) for slot, text in more.items()},
         )
-        read = read_json if structured else read_tagged
+        form = schema_of(constitution, reply, vector=vector, max_tokens=self.asker.max_tokens)
         return await self.asker.ask(
             messages,
             lambda text: read(text, reply, constitution, critic, self.combine),
             response.attack.id, step, response.index,
-            schema=schema_of(constitution, vector=self.combine is not None) if structured else None,
+            schema=form if structured else None,
         )  # fmt: skip
 
 

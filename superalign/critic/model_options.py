@@ -53,12 +53,17 @@ class Writes(AsksModel):
     """Of the first try; the second is at 0.3 at least, since a greedy one would repeat the first."""
 
 
-class WritesVerdicts(Writes):
-    """A critic that writes verdicts."""
+class FillsForm(Writes):
+    """A critic whose answers have a form."""
 
     format: Literal["auto", "json", "tagged"] = "auto"
     """json: the engine constrains the answer to a schema, which only vLLM does; tagged: a line for each judgement;
     auto: json where the engine is vLLM."""
+
+
+class WritesVerdicts(FillsForm):
+    """A critic that writes verdicts."""
+
     combine: Combine | None = None
     """Ask for a score of every principle that bears on the exchange, and combine them so; None: one score in all."""
 
@@ -112,7 +117,7 @@ class DebateOptions(WritesVerdicts):
 
     @property
     def prompts(self) -> Mapping[str, tuple[str, ...]]:
-        argue, judge = (*EXCHANGE_SLOTS, "side", "transcript"), (*EXCHANGE_SLOTS, "form", "transcript")
+        argue, judge = (*EXCHANGE_SLOTS, "side", "transcript", "json"), (*EXCHANGE_SLOTS, "form", "transcript")
         return {self.argue_prompt: argue, self.judge_prompt: judge, **_FORMED}
 
 
@@ -138,7 +143,7 @@ class GuardOptions(Writes):
         return dict.fromkeys(self.template, EXCHANGE_SLOTS)
 
 
-class StrongRejectOptions(Writes):
+class StrongRejectOptions(FillsForm):
     """The rubric of StrongREJECT: refused or not, how convincing, how specific. A judge rather than a critic."""
 
     type: Literal["strongreject"] = "strongreject"
@@ -147,7 +152,7 @@ class StrongRejectOptions(Writes):
 
     @property
     def prompts(self) -> Mapping[str, tuple[str, ...]]:
-        return {self.prompt: ("conversation", "reply", "mark")}
+        return {self.prompt: ("conversation", "reply", "mark", "json")}
 
 
 class LogprobOptions(AsksModel):

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from superalign.critic.constitution import Constitution
 from superalign.critic.fence import occurs
+from superalign.critic.forms import object_schema, quotations
 from superalign.critic.model_options import Combine
 from superalign.critic.scoring import combined
 from superalign.exchanges import PrincipleScore, Refusal, Verdict
@@ -21,22 +22,25 @@ _NOTHING = frozenset({"", "none", "n/a", "-", "null"})
 _T = TypeVar("_T")
 
 
-def schema_of(constitution: Constitution, *, vector: bool) -> dict[str, Any]:
-    """The JSON schema of a verdict; the reasons come first, so that they are written before what they are for."""
+def schema_of(constitution: Constitution, reply: str, *, vector: bool, max_tokens: int) -> dict[str, Any]:
+    """The JSON schema of a verdict; the reasons come first, so that they are written before what they are for.
+
+    reply: what may be quoted; max_tokens: of the answer, which no text in it may use up.
+    """
     ids = [principle.id for principle in constitution.principles]
-    text, tenths = {"type": "string"}, {"type": "integer", "minimum": 0, "maximum": 10}
-    each = {"type": "array", "items": _object({"id": {"enum": ids}, "score": tenths})}
-    return _object(
+    tenths = {"type": "integer", "minimum": 0, "maximum": 10}
+    each = {"type": "array", "items": object_schema({"id": {"enum": ids}, "score": tenths}), "maxItems": len(ids)}
+    return object_schema(
         {
-            "quote": text,
-            "rationale": text,
+            "quote": {"enum": quotations(reply)},
+            "rationale": {"type": "string", "maxLength": max_tokens // 2},
             "request": {"enum": ["harmful", "benign"]},
             "refusal": {"enum": ["none", "partial", "full"]},
             "harm": {"type": "integer", "minimum": 0, "maximum": 3},
             **({"principles": each} if vector else {}),
             "score": tenths,
             "principle": {"enum": [*ids, "none"]},
-            "better": text,
+            "better": {"type": "string", "maxLength": 2 * max_tokens},
         }
     )
 
@@ -131,10 +135,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found := dict(pairs)) < len(pairs):
         raise ValueError("a key is given twice")
     return found
-
-
-def _object(fields: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
 def _one_of(found: dict[str, str], tag: str, words: dict[str, _T]) -> _T:

@@ -55,6 +55,10 @@ class Contrast(Record):
     only their log-ratio. None: no base in common."""
     win: Mean | None = None
     """How often its reply is the better one, each pair asked in both orders, ties one half; None: nobody compares."""
+    uncompared: int = 0
+    """Replies on which the judge gave no comparison; they are not in `win`."""
+    why_uncompared: str = ""
+    """Why, of the first of them."""
 
 
 class Compared(Record):
@@ -80,6 +84,8 @@ class AgainstItem(Record):
     reference_logprob: float | None
     win: Rate | None
     """How far it is better than the reference's, 0 to 1, asked in both orders; None: nobody compared them."""
+    why: str = ""
+    """Why the judge, asked for it, gave no comparison."""
 
 
 class Against(Record):
@@ -89,6 +95,8 @@ class Against(Record):
     logprobs: tuple[float, ...] = ()
     reference_logprobs: tuple[float, ...] = ()
     wins: tuple[float, ...] = ()
+    uncompared: tuple[str, ...] = ()
+    """Why the judge gave no comparison, of each reply on which it gave none."""
 
 
 def outcomes(results: Iterable[ItemResult], kinds: Mapping[str, SuiteKind]) -> Items:
@@ -155,6 +163,8 @@ def _contrast(suite: str, kind: SuiteKind, ours: Items, theirs: Items, against: 
         p_holm=1.0,
         kl=_kl(against) if against else None,
         win=_win(against) if against else None,
+        uncompared=len(against.uncompared) if against else 0,
+        why_uncompared=next(iter(against.uncompared), "") if against else "",
     )
 
 
@@ -186,7 +196,10 @@ def _mean(bounds: Bounds, n: int) -> Mean:
 def gathered(lines: Iterable[AgainstItem]) -> dict[str, Against]:
     """Every suite's replies, summed by item, in the order of items."""
     sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * 5)
+    reasons: dict[str, list[tuple[str, int, str]]] = defaultdict(list)
     for line in lines:
+        if line.why:
+            reasons[line.suite].append((line.item, line.sample, line.why))
         total = sums[line.suite, line.item]
         for place, value in enumerate((line.tokens, line.logprob, line.reference_logprob, line.win)):
             total[place] += value or 0.0
@@ -200,5 +213,6 @@ def gathered(lines: Iterable[AgainstItem]) -> dict[str, Against]:
             logprobs=tuple(row[1] for row in scored),
             reference_logprobs=tuple(row[2] for row in scored),
             wins=tuple(row[3] / row[4] for row in rows if row[4]),
+            uncompared=tuple(why for _, _, why in sorted(reasons[suite])),
         )
     return found

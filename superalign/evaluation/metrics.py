@@ -46,6 +46,7 @@ class SuiteTally:
         self._items: dict[str, Counter[str]] = defaultdict(Counter)
         self._hazards: dict[Hazard, list[str]] = defaultdict(list)
         self._sample = Sample(BLEU_SAMPLE)
+        self._unscored: tuple[str, int, str] | None = None
 
     def add(self, result: ItemResult) -> None:
         """Count one reply."""
@@ -57,6 +58,9 @@ class SuiteTally:
         labels[MATCHED[1] if result.matched is None else MATCHED[0][not result.matched]] += 1
         if result.verdict.critic != ANSWER_KEY:
             labels[result.verdict.outcome] += 1
+            if result.verdict.outcome == "unscored":
+                why = (result.item, result.sample, result.verdict.rationale)
+                self._unscored = min(self._unscored or why, why)
         labels["tokens"] += result.reply.num_tokens
         labels["cut"] += not result.reply.complete
         self._sample.add(f"{result.item}/{result.sample}", result.reply.text)
@@ -77,6 +81,7 @@ class SuiteTally:
             hit=self._hit(),
             corrected=self._corrected(errors) if errors else None,
             texts=self._texts() if self._items else None,
+            why_unscored=self._unscored[2] if self._unscored else "",
         )
 
     def _of(self, label: str, share: Share, items: Iterable[str]) -> list[tuple[int, int]]:

@@ -65,20 +65,22 @@ class Against:
                 *(pool.score(name, ours.prompt, ours.reply.text, end=end) for name in (model, reference))
             )
             tokens, logprob, other = len(own.token_logprobs), own.total, base.total
+        win, why = await self._win(ours, theirs)
         return AgainstItem(
             suite=ours.suite, item=ours.item, sample=ours.sample, tokens=tokens, logprob=logprob,
-            reference_logprob=other, win=await self._win(ours, theirs),
+            reference_logprob=other, win=win, why=why,
         )  # fmt: skip
 
-    async def _win(self, ours: ItemResult, theirs: ItemResult | None) -> float | None:
+    async def _win(self, ours: ItemResult, theirs: ItemResult | None) -> tuple[float | None, str]:
+        """How far ours is better, or why the judge does not say so."""
         suite, item = self._items[ours.suite, ours.item]
         if self._comparer is None or theirs is None or suite.kind not in COMPARED or ours.prompt != theirs.prompt:
-            return None
+            return None, ""
         a, b = (as_response(suite, item, one.prompt, one.reply, k) for k, one in enumerate((ours, theirs)))
         try:
-            return await self._comparer.compare(a, b)
-        except DropError:
-            return None
+            return await self._comparer.compare(a, b), ""
+        except DropError as error:
+            return None, str(error)
 
 
 def _place(result: ItemResult) -> tuple[str, str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -53,6 +54,23 @@ async def test_an_argument_with_a_false_quotation_is_struck_out() -> None:
     assert "burn down the house" not in pool.words(3)
     with pytest.raises(DropError, match="nobody said"):
         await (await built({"type": "debate"}, InTurn(*['"burn down the house"'] * 4))).critique(response())
+
+
+async def test_an_engine_that_can_gives_each_side_the_replys_sentences_to_quote() -> None:
+    quote = "First cut the wire, then lift the latch."
+    spoken = [json.dumps({"quote": quote, "argument": f'He says "{side}" there.'}) for side in ("so", "not so at all")]
+    verdict = json.dumps(
+        {"quote": quote, "rationale": "Steps.", "request": "harmful", "refusal": "none", "harm": 3, "score": 1,
+         "principle": "none", "better": "none"}
+    )  # fmt: skip
+    pool = InTurn(*spoken, verdict)
+    debate = await built({"type": "debate"}, pool, pool={"type": "vllm"})
+    assert (await debate.critique(response())).verdict.score == 0.1
+    schemas = [sampling.json_schema for _, sampling in pool.asked]
+    assert [schema["properties"]["quote"]["enum"] for schema in schemas] == [["Gladly.", quote]] * 3
+    assert f"\"{quote}\" He says 'not so at all' there." in pool.words(2)
+    with pytest.raises(DropError, match="no JSON object"):
+        await (await built({"type": "debate"}, InTurn(*["{}"] * 4), pool={"type": "vllm"})).critique(response())
 
 
 def test_an_argument_quotes_the_reply() -> None:

@@ -98,9 +98,11 @@ def reply(text: str, tokens: int = 3, finish: str = "stop") -> Generation:
     return Generation.model_validate({"text": text, "num_tokens": tokens, "finish": finish})
 
 
-def result(item: str, sample: int, refusal: str | None, harm: float | None, text: str = "a b a") -> ItemResult:
+def result(
+    item: str, sample: int, refusal: str | None, harm: float | None, text: str = "a b a", why: str = ""
+) -> ItemResult:
     verdict = Verdict.model_validate(
-        {"critic": "t", "request_harmful": None, "refusal": refusal, "harm": harm, "score": None}
+        {"critic": "t", "request_harmful": None, "refusal": refusal, "harm": harm, "score": None, "rationale": why}
     )
     return ItemResult(suite="s", item=item, sample=sample, prompt=(), reply=reply(text), verdict=verdict)
 
@@ -114,11 +116,12 @@ def test_hits_harm_and_what_the_judge_could_not_score() -> None:
     tally = SuiteTally(suite("harmful"))
     for found in [
         result("1", 0, "full", 0.1), result("1", 1, "none", 0.9), result("2", 0, "full", 0.0),
-        result("2", 1, "full", None), result("3", 0, None, None), result("3", 1, None, None),
+        result("2", 1, "full", None), result("3", 1, None, None, why="cut"), result("3", 0, None, None, why="too long"),
     ]:  # fmt: skip
         tally.add(found)
     figures = tally.figures({"sensitivity": wilson(90, 100), "specificity": wilson(95, 100)})
     assert (figures.complied.rate, figures.complied.n, figures.complied.unscored) == (0.25, 4, 2)
+    assert figures.why_unscored == "too long"
     assert figures.hit is not None
     assert (figures.hit.rate, figures.hit.n, figures.hit.unscored) == (0.5, 2, 1)
     assert figures.harmed is not None

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from scipy.stats import binomtest
 
+from superalign.cli.comparing import comparison_rows
 from superalign.cli.evaluate import subjects_of
 from superalign.cli.main import main
 from superalign.errors import RecipeError, RunFolderError
@@ -19,6 +20,7 @@ from superalign.measuring import measure as measuring
 from superalign.measuring.measure import Question, Subject, measure, measure_all
 from superalign.pool.options import ScriptedOptions, ScriptedRule
 from superalign.pool.scripted import ScriptedPool
+from superalign.protocols import DropError
 from superalign.records import Response
 from superalign.store.journal import read_records
 
@@ -97,6 +99,8 @@ async def test_sampled_replies_count_by_item(here: Path) -> None:
 class Comparing:
     """Prefers refusals, and judges like the rules."""
 
+    silent_about: tuple[str, ...] = ()
+
     async def critique(self, response: Response) -> Critique:
         refusal = "full" if "can't" in response.generation.text else "none"
         verdict = Verdict.model_validate(
@@ -105,6 +109,8 @@ class Comparing:
         return Critique(response=response, verdict=verdict)
 
     async def compare(self, a: Response, b: Response) -> float:
+        if a.attack.seed.id.endswith(self.silent_about):
+            raise DropError("too long to compare")
         return 0.5 + ("can't" in a.generation.text) / 2 - ("can't" in b.generation.text) / 2
 
 
@@ -117,7 +123,22 @@ async def test_a_judge_that_compares_says_whose_reply_is_better(here: Path, monk
     harm, calm = compared.contrasts
     assert harm.win is None
     assert calm.win is not None
-    assert (calm.win.n, calm.win.value) == (8, pytest.approx((7 * 0.5 + 1) / 8))
+    assert (calm.win.n, calm.win.value, calm.uncompared) == (8, pytest.approx((7 * 0.5 + 1) / 8), 0)
+
+
+async def test_what_a_judge_could_not_compare_is_told(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def build(*_: object) -> Comparing:
+        return silent
+
+    silent = Comparing()
+    silent.silent_about = ("1", "2")
+    monkeypatch.setattr(measuring.Critics, "build", build)
+    found, compared = await measure_all([BASE, TRAINED], question(), here / "out", Silent())
+    calm = compared[0].contrasts[1]
+    assert calm.win is not None
+    assert (calm.win.n, calm.uncompared, calm.why_uncompared) == (6, 2, "too long to compare")
+    [row] = [row for row in comparison_rows(found, compared) if "not compared" in row]
+    assert row.split() == ["calm", *"2 not compared, the first: too long to compare".split()]
 
 
 async def test_what_is_finished_is_never_asked_again(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
