@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from superalign.attacker.fitness import Vectorise
 from superalign.attacker.learning import compile_drafts, held_out
@@ -38,6 +38,14 @@ class Phase(Protocol):
     def __call__(self, name: str, total: int | None, done: int = 0) -> AbstractContextManager[None]: ...
 
 
+class Served(NamedTuple):
+    """An attacker's checkpoint in its engine."""
+
+    name: str
+    trained: bool
+    """Whether this run has trained it."""
+
+
 @dataclass(frozen=True)
 class AttackerPlan:
     """How the attacker is trained, with everything concrete already built."""
@@ -50,10 +58,10 @@ class AttackerPlan:
     trainer: Trainer
     goals: Sequence[Seed]
     """Harmful seeds that a written strategy can put into words."""
-    attacker: Callable[[int, str], Attacker]
-    """(round, served attacker) -> who attacks in that round."""
-    cast: Callable[[int, str, str], Cast]
-    """(round, served learner, served attacker) -> who acts in a probe: written strategies only, nothing revised."""
+    attacker: Callable[[int, Served], Attacker]
+    """Round -> who attacks in it."""
+    cast: Callable[[int, str, Served], Cast]
+    """(round, served learner, attacker) -> who acts in a probe: written strategies only, nothing revised."""
     vectorise: Vectorise
     max_walks: int = 256
 
@@ -66,7 +74,7 @@ class AttackerLoop:
     ) -> None:
         self.plan, self.folder, self.observer, self.phase = plan, folder, observer, phase
         self._pools = {id(pool): pool for pool in (learner_pool, plan.pool)}.values()
-        self._served: tuple[int, str] | None = None
+        self._served: tuple[int, Served] | None = None
 
     def incumbent(self, number: int) -> Checkpoint:
         """Who attacks in a round: the candidate promoted last before it, its adapter by its full path.
@@ -83,15 +91,18 @@ class AttackerLoop:
         """Who attacks in a round, its model served; to be asked for after the learner is served."""
         return self.plan.attacker(number, await self.serve(number))
 
-    async def serve(self, number: int) -> str:
-        """The name under which the round's attacker is served.
+    async def serve(self, number: int) -> Served:
+        """The round's attacker, in its engine.
 
         Served once a round, after the learner: engines keep the three adapters that came last, and a probe needs
         learner, incumbent and candidate at once.
         """
         if self._served is None or self._served[0] != number:
-            self._served = (number, await self.plan.pool.serve(self.incumbent(number)))
+            self._served = (number, await self._serve(self.incumbent(number)))
         return self._served[1]
+
+    async def _serve(self, checkpoint: Checkpoint) -> Served:
+        return Served(await self.plan.pool.serve(checkpoint), trained=checkpoint.id != self.plan.base.id)
 
     async def learn(self, room: RoundFolder, serve_learner: Callable[[], Awaitable[str]]) -> Promotion:
         """Train a candidate on the round's exchanges, measure it against the frozen learner, decide.
@@ -154,10 +165,10 @@ class AttackerLoop:
             for probe in probes:
                 had.setdefault((probe.side, walk_of(probe.id)), []).append(probe)
             learner = await serve_learner()
-            names: dict[Side, str] = {"incumbent": await self.serve(room.number)}
-            names["candidate"] = await self.plan.pool.serve(candidate)
-            casts = {side: self.plan.cast(room.number, learner, name) for side, name in names.items()}
-            waiting = iter([(side, walk) for walk in walks for side in names])
+            sides: dict[Side, Served] = {"incumbent": await self.serve(room.number)}
+            sides["candidate"] = await self._serve(candidate)
+            casts = {side: self.plan.cast(room.number, learner, served) for side, served in sides.items()}
+            waiting = iter([(side, walk) for walk in walks for side in sides])
 
             async def worker() -> None:
                 for side, walk in waiting:
@@ -170,9 +181,10 @@ class AttackerLoop:
                             probes.append(Probe(side=side, id=record.record_id, reason=record.reason))
                     self.observer.advance(0 if known else 1)
 
-            with self.phase("probe attacker", len(names) * len(walks), len(had)):
+            total = len(sides) * len(walks)
+            with self.phase("probe attacker", total, len(had)):
                 async with asyncio.TaskGroup() as workers:
-                    for _ in range(min(self.plan.max_walks, len(names) * len(walks))):
+                    for _ in range(min(self.plan.max_walks, total)):
                         workers.create_task(worker())
 
     async def figures(self, room: RoundFolder) -> dict[Side, AttackerFigures]:

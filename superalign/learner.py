@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from superalign.exchanges import Critique, Revision
 from superalign.prompts import PromptTemplate, load_prompt, prompt_path
 from superalign.protocols import DropError, InferencePool, Sampling
-from superalign.records import Attack, Message, Messages, Rate, Response
+from superalign.records import Attack, Message, Messages, Rate, Response, Temperature
 from superalign.seeding import derive_seed
 
 REVISE_SLOTS = ("critique", "harmful")
@@ -26,11 +26,11 @@ class LearnerOptions(BaseModel):
     revise_below: Rate = 0.0
     """The worst answer is revised by its critique when its score is below this; 0: never. Worth it from about 7B
     parameters on."""
-    temperature: float = Field(default=0.9, ge=0)
+    temperature: Temperature = 0.9
     top_p: float = Field(default=0.95, gt=0, le=1)
     max_tokens: int = Field(default=160, gt=0)
     """Of an answer and of a revision; longer ones are cut and trained without an end token."""
-    revise_temperature: float = Field(default=0.7, ge=0)
+    revise_temperature: Temperature = 0.7
     revise_prompt: str = "learner/revise.md"
     """Relative to the recipe, then to what superalign ships."""
     system: str | None = None

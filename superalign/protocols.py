@@ -22,6 +22,9 @@ class Sampling(Record):
     temperature: float = 0.0
     """0: greedy."""
     top_p: float = 1.0
+    min_p: float = 0.0
+    """What is less likely than this share of the likeliest token, at the temperature, is not sampled (Nguyen et al.
+    2024, arXiv 2407.01082)."""
     max_tokens: int = 256
     seed: int | None = None
     """Equal seeds give equal texts, alone or inside a batch."""

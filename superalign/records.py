@@ -27,6 +27,10 @@ SuiteKind = Literal["harmful", "lookalike", "ordinary", "capability", "injection
 """Held-out prompts may also have an answer key, or try to steer the model or its judge."""
 Rate = Annotated[float, Field(ge=0.0, le=1.0)]
 """A share or probability, 0 to 1."""
+HOTTEST = 2.0
+"""vLLM refuses requests at a higher temperature."""
+Temperature = Annotated[float, Field(ge=0.0, le=HOTTEST)]
+"""Of sampling; 0: greedy."""
 
 
 class Record(BaseModel):

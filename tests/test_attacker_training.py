@@ -36,6 +36,8 @@ async def test_a_stronger_candidate_attacks_from_the_next_round_on(folder: RunFo
     await sitting.round(2)
     assert {model for model, *_ in sitting.pool.asked[before : before + 96]} == {"learner", "attacker-001"}
     assert [(number, parent) for number, parent, *_ in sitting.trainer.trained] == [(1, "base"), (2, "attacker-001")]
+    acted = {(one.name.split("#")[0], one.trained) for one in sitting.acted}
+    assert acted == {("base", False), ("attacker-001", True), ("attacker-002", True)}
 
 
 async def test_held_out_goals_are_probed_and_no_others_and_never_trained_on(folder: RunFolder) -> None:

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from superalign.records import Kind, Seed
+from superalign.records import Kind, Seed, Temperature
 
 Style = Literal[
     "plain", "framing", "persona", "pressure", "instruction", "encoding", "language", "rewrite", "dialogue",
@@ -53,7 +53,7 @@ class StrategyMeta(BaseModel):
     something one asks of the model ("give me ...", "explain ...")."""
     max_tokens: int = Field(default=64, gt=0)
     """Of what an LLM writes."""
-    temperature: float = Field(default=0.8, ge=0)
+    temperature: Temperature = 0.8
     min_overlap: float = Field(default=0.5, ge=0, le=1)
     """The share of the goal's content words that an LLM-written attack must still hold."""
     attempts: int = Field(default=4, ge=1)

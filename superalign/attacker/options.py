@@ -71,6 +71,12 @@ class AttackerTraining(BaseModel):
     """How near texts are: by the words they share, or by the recipe's `embedder`, which knows paraphrases."""
     probes: Annotated[int, Field(ge=1)] = 2
     """Attacks on each held-out goal, by the candidate and by the incumbent, that the gate decides from."""
+    heat: Annotated[float, Field(ge=1.0)] = 1.9
+    """Trained, it samples at this many times a strategy's temperature. It keeps its goal where the untrained model
+    writes nonsense, and only so hot it is about as varied; colder it wins more often and repeats itself."""
+    min_p: Rate = 0.1
+    """Trained, it never samples what is less likely than this share of the likeliest token, for so hot it would write
+    gibberish (Nguyen et al. 2024, arXiv 2407.01082)."""
     min_gain: Rate | None = None
     """Success on held-out goals must rise by this much; None: by so much that its 95 % interval is above zero."""
     max_self_bleu_rise: Rate = 0.05

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from superalign.attacker.meta import StrategyMeta
 from superalign.attacker.strategy import Writer
 from superalign.encodings import STOPWORDS
 from superalign.protocols import DropError, InferencePool, Sampling
-from superalign.records import Draft, Messages
+from superalign.records import HOTTEST, Draft, Messages
 from superalign.seeding import derive_seed
 
 MAX_ATTACK_CHARS = 400
@@ -18,12 +19,22 @@ _LABEL = re.compile(
 )
 
 
+@dataclass(frozen=True)
+class Heat:
+    """How much hotter than a strategy says its texts are sampled."""
+
+    factor: float = 1.0
+    """Of the strategy's temperature."""
+    min_p: float = 0.0
+    """See `Sampling`."""
+
+
 class PoolWriter:
     """A Writer whose texts a pool's model writes."""
 
-    def __init__(self, pool: InferencePool, model: str, *, run_seed: int, tries: int) -> None:
+    def __init__(self, pool: InferencePool, model: str, *, run_seed: int, tries: int, heat: Heat = Heat()) -> None:
         """model: a name that the pool serves; tries: how often a text is sampled before it is given up."""
-        self.pool, self.model, self.run_seed, self.tries = pool, model, run_seed, tries
+        self.pool, self.model, self.run_seed, self.tries, self.heat = pool, model, run_seed, tries, heat
 
     async def write(
         self, id: str, prompt: Messages, goal: str, *, max_tokens: int, temperature: float, min_overlap: float
@@ -32,7 +43,8 @@ class PoolWriter:
         reason = ""
         for attempt in range(self.tries):
             seed = derive_seed(self.run_seed, id, "attacker", attempt)
-            sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)
+            hot = min(HOTTEST, temperature * self.heat.factor)
+            sampling = Sampling(temperature=hot, min_p=self.heat.min_p, max_tokens=max_tokens, seed=seed)
             [written] = await self.pool.generate(self.model, prompt, sampling)
             try:
                 if not written.complete:

@@ -19,6 +19,7 @@ from superalign.attack_report.report import attack_report
 from superalign.attacker.chain import PromptStrategy
 from superalign.attacker.options import EVOLVED, AttackerOptions
 from superalign.attacker.strategies import load_strategies
+from superalign.attacker_training import Served
 from superalign.bench.attacker import Teller
 from superalign.build.attackers import Attackers
 from superalign.embedding import Embedder
@@ -144,7 +145,7 @@ async def _play(
             plan,
             walks=lambda _: walks,
             cast=lambda number, learner: replace(
-                plan.cast(number, learner), attacker=attackers.of_round(number, "base")
+                plan.cast(number, learner), attacker=attackers.of_round(number, Served("base", trained=False))
             ),
         ),
         folder,

@@ -10,6 +10,7 @@ from typing import Any
 
 from superalign.attack_report.figures import AttackReport
 from superalign.attack_sets import SetsPlan
+from superalign.attacker_training import Served
 from superalign.auditing import AuditPlan
 from superalign.build.attackers import Attackers
 from superalign.build.critics import Critics, paid_for
@@ -76,7 +77,7 @@ async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Obse
 
         def cast(round: int, learner_model: str) -> Cast:
             return Cast(
-                attacker=attackers.of_round(round, attacker_model),
+                attacker=attackers.of_round(round, Served(attacker_model, trained=False)),
                 learner=PoolLearner(pool, learner_model, recipe.learner, revise_prompt, run_seed=recipe.seed),
                 critic=critic,
                 num_answers=recipe.learner.num_answers,

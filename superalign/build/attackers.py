@@ -17,8 +17,8 @@ from superalign.attacker.memory import Memory, State, remembered
 from superalign.attacker.novelty import Leak, NearDuplicate, same_words
 from superalign.attacker.options import AttackerOptions
 from superalign.attacker.search import SearchingAttacker, Unfit
-from superalign.attacker.writing import PoolWriter
-from superalign.attacker_training import AttackerPlan
+from superalign.attacker.writing import Heat, PoolWriter
+from superalign.attacker_training import AttackerPlan, Served
 from superalign.embedding import Embedder, Vectors
 from superalign.errors import RecipeError
 from superalign.examples import Checkpoint
@@ -54,9 +54,9 @@ class Attackers:
     embed: Callable[[Sequence[str]], Vectors] | None
     """For figures: None where no role needs the embedder, which is then not loaded for them alone."""
 
-    def of_round(self, round: int, model: str) -> Attacker:
-        """Who attacks in a round with the model served under this name, and knows what earlier rounds taught."""
-        return self._attacker(round, model, self.recipe.attacker, self._past(round))
+    def of_round(self, round: int, served: Served) -> Attacker:
+        """Who attacks in a round with this model, and knows what earlier rounds taught."""
+        return self._attacker(round, served, self.recipe.attacker, self._past(round))
 
     def report(self, room: RoundFolder) -> AttackReport:
         """What the attacks of a round came to."""
@@ -94,7 +94,7 @@ class Attackers:
 
         probes = recipe.attacker.model_copy(update={"mix": mix, "select": "fixed", "max_similarity": None})
 
-        def probing(round: int, learner: str, attacker: str) -> Cast:
+        def probing(round: int, learner: str, attacker: Served) -> Cast:
             asked = self._attacker(round, attacker, probes, State())
             return replace(cast(round, learner), attacker=asked, revise_below=0.0)
 
@@ -122,8 +122,10 @@ class Attackers:
             max_walks=recipe.max_walks,
         )
 
-    def _attacker(self, round: int, model: str, options: AttackerOptions, past: State) -> Attacker:
-        writer = PoolWriter(self.pool, model, run_seed=self.recipe.seed, tries=options.tries)
+    def _attacker(self, round: int, served: Served, options: AttackerOptions, past: State) -> Attacker:
+        hot = options.training if served.trained else None
+        heat = Heat(hot.heat, hot.min_p) if hot else Heat()
+        writer = PoolWriter(self.pool, served.name, run_seed=self.recipe.seed, tries=options.tries, heat=heat)
         memory = Memory(past, options.generation)
         return SearchingAttacker(
             self.inputs.strategies, options, writer, memory, self._breeder, self._unfit, run_seed=self.recipe.seed

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from superalign.cli.arguments import Json, one_of
+from superalign.records import HOTTEST
 
 Suites = Annotated[
     list[str] | None,
@@ -34,7 +35,7 @@ MaxTokens = Annotated[int, typer.Option(min=1, metavar="N", help="Of a reply.")]
 MaxChars = Annotated[int | None, typer.Option(min=1, metavar="N", help="Leave out prompts of this length or longer.")]
 Samples = Annotated[int, typer.Option(min=1, metavar="N", help="Replies to each prompt; more than one for hit@N.")]
 Temperature = Annotated[
-    float | None, typer.Option(min=0.0, metavar="T", help="[default: 0, greedy; 1 with several samples]")
+    float | None, typer.Option(min=0.0, max=HOTTEST, metavar="T", help="[default: 0, greedy; 1 with several samples]")
 ]
 Pool = Annotated[
     str, typer.Option(metavar="auto|vllm|transformers|FILE", help="The engine; FILE: a pool's options, YAML.")

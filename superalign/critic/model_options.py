@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from superalign.exchanges import Refusal
-from superalign.records import Rate
+from superalign.records import Rate, Temperature
 
 OnDispute = Literal["drop", "trust_seed", "trust_critic"]
 """What to do when the seed says harmful and the critic benign, or the reverse, and neither is unsure: give the
@@ -49,7 +49,7 @@ class Writes(AsksModel):
 
     max_tokens: Annotated[int, Field(gt=0)] = 400
     """Of one answer."""
-    temperature: Annotated[float, Field(ge=0)] = 0.0
+    temperature: Temperature = 0.0
     """Of the first try; the second is at 0.3 at least, since a greedy one would repeat the first."""
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from superalign.records import Kind, Rate, SuiteKind
+from superalign.records import Kind, Rate, SuiteKind, Temperature
 
 Count = Annotated[int, Field(ge=1)]
 NumItems = Annotated[int, Field(ge=0)]
@@ -61,7 +61,7 @@ class EvaluationOptions(BaseModel):
     """Further measures of capability; None: none."""
     max_tokens: Count = 32
     """Tokens of a reply; a refusal shows itself in the first few."""
-    temperature: Annotated[float, Field(ge=0.0)] = 0.0
+    temperature: Temperature = 0.0
     """0: greedy, so that two evaluations differ by the model alone."""
     samples: Count = 1
     """Replies to each item, each with a seed of its own; more than one needs a temperature."""

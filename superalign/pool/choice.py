@@ -14,8 +14,8 @@ class AutoOptions(Options):
     """vLLM where it is installed, else plain transformers; each with its defaults."""
 
     type: Literal["auto"] = "auto"
-    max_model_len: int = Field(default=1024, ge=16)
-    """Prompt and reply together, tokens."""
+    max_model_len: int = Field(default=2048, ge=16)
+    """Prompt and reply together, tokens; a critic that reads the constitution needs more than 1024."""
 
 
 PoolOptions = Annotated[AutoOptions | VllmOptions | TransformersOptions | ScriptedOptions, Field(discriminator="type")]

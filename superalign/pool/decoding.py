@@ -22,6 +22,7 @@ class Row:
     temperature: float
     top_p: float
     seed: int | None
+    min_p: float = 0.0
     stop: tuple[str, ...] = ()
     tokens: list[int] = field(default_factory=list)
     """What was generated, the end token included."""
@@ -33,7 +34,9 @@ class Row:
 
 
 def pick(logits: torch.Tensor, row: Row, generator: torch.Generator | None) -> int:
-    """One token from logits (vocab,), float32 on the CPU; nucleus sampling as in Holtzman et al. 2020."""
+    """One token from logits (vocab,), float32 on the CPU; nucleus sampling as in Holtzman et al. 2020, `min_p` as in
+    Nguyen et al. 2024.
+    """
     if row.temperature == 0.0:
         return int(logits.argmax())
     probabilities = torch.softmax(logits / row.temperature, dim=-1)
@@ -42,6 +45,8 @@ def pick(logits: torch.Tensor, row: Row, generator: torch.Generator | None) -> i
         outside = ordered.cumsum(0) - ordered >= row.top_p
         probabilities = probabilities.clone()
         probabilities[order[outside]] = 0.0
+    if row.min_p > 0.0:
+        probabilities = probabilities.where(probabilities >= row.min_p * probabilities.max(), 0.0)
     return int(torch.multinomial(probabilities, 1, generator=generator))
 
 

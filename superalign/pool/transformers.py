@@ -91,6 +91,7 @@ class TransformersPool:
                 max_tokens=room,
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
+                min_p=sampling.min_p,
                 seed=None if sampling.seed is None else sampling.seed + index,
                 stop=sampling.stop,
             )

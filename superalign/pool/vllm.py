@@ -72,6 +72,7 @@ class VllmPool:
             n=sampling.n,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
+            min_p=sampling.min_p,
             max_tokens=room,
             seed=None if sampling.seed is None or sampling.temperature == 0 else sampling.seed % 2**62,
             stop=list(sampling.stop),

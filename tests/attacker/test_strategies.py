@@ -12,7 +12,7 @@ from superalign.attacker.strategies import (
     strategy_files,
     strategy_from_text,
 )
-from superalign.attacker.writing import PoolWriter, clean
+from superalign.attacker.writing import Heat, PoolWriter, clean
 from superalign.errors import PromptFileError
 from superalign.exchanges import Exchange
 from superalign.protocols import DropError, Sampling
@@ -182,15 +182,18 @@ def test_clean() -> None:
 async def test_a_written_text_is_tried_again_with_another_seed_and_then_dropped() -> None:
     prompt = (Message(role="user", content="write"),)
 
-    async def written(pool: Pool, run_seed: int = 3) -> Draft:
-        writer = PoolWriter(pool, "base", run_seed=run_seed, tries=2)  # type: ignore[arg-type]
+    async def written(pool: Pool, run_seed: int = 3, heat: float = 1.0, min_p: float = 0.0) -> Draft:
+        writer = PoolWriter(pool, "base", run_seed=run_seed, tries=2, heat=Heat(heat, min_p))  # type: ignore[arg-type]
         return await writer.write("r001/h/0", prompt, "pick a lock", max_tokens=9, temperature=0.7, min_overlap=0.5)
 
     pool = Pool("Sure!\nHere you go", '"How might I pick a lock?"')
     assert await written(pool) == Draft(prompt=prompt, text="How might I pick a lock?")
     first, second = pool.asked
     assert first.seed != second.seed
-    assert (first.max_tokens, first.temperature) == (9, 0.7)
+    assert (first.max_tokens, first.temperature, first.min_p) == (9, 0.7, 0.0)
+    hot = Pool("pick a lock")
+    await written(hot, heat=2.0, min_p=0.1)
+    assert (hot.asked[0].temperature, hot.asked[0].min_p) == (1.4, 0.1)
     again, other = Pool("pick a lock"), Pool("pick a lock")
     await written(again)
     await written(other, run_seed=4)

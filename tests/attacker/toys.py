@@ -14,7 +14,7 @@ from superalign.attacker.fitness import word_vectors
 from superalign.attacker.learning import held_out
 from superalign.attacker.options import AttackerTraining
 from superalign.attacker_gate import Probe
-from superalign.attacker_training import AttackerLoop, AttackerPlan
+from superalign.attacker_training import AttackerLoop, AttackerPlan, Served
 from superalign.errors import TrainingError
 from superalign.examples import Checkpoint, Demonstration, PreferencePair
 from superalign.exchanges import Critique, Exchange, Revision, Verdict
@@ -187,21 +187,26 @@ class Sitting:
     ) -> None:
         self.folder, self.pool, self.observer = folder, Pool(rules, dies_at), Listener()
         self.trainer = Hasher(folder, self.pool)
+        self.acted: set[Served] = set()
         self.plan = AttackerPlan(
             options=options,
             base=Checkpoint(id="base", base="toy"),
             pool=self.pool,
             trainer=self.trainer,
             goals=GOALS,
-            attacker=lambda round, attacker: Writer(self.pool, attacker),
+            attacker=lambda round, attacker: self.writer(attacker),
             cast=lambda round, learner, attacker: self.cast(learner, attacker),
             vectorise=word_vectors,
             max_walks=3,
         )
         self.loop = AttackerLoop(self.plan, folder, self.pool, self.observer, phase)
 
-    def cast(self, learner: str, attacker: str) -> Cast:
-        return Cast(Writer(self.pool, attacker), Answerer(self.pool, learner), Critic(), 1, 0.0)
+    def writer(self, attacker: Served) -> Writer:
+        self.acted.add(attacker)
+        return Writer(self.pool, attacker.name)
+
+    def cast(self, learner: str, attacker: Served) -> Cast:
+        return Cast(self.writer(attacker), Answerer(self.pool, learner), Critic(), 1, 0.0)
 
     async def serve_learner(self) -> str:
         return await self.pool.serve(Checkpoint(id="learner", base="toy", adapter="somewhere"))

@@ -72,7 +72,7 @@ async def test_figures_are_those_of_lm_evals_own_run(tasks: tuple[str, ...]) -> 
         scores = [await pool.score("base", (), passage.text) for passage in text]
     finally:
         await pool.close()
-    own = HFLM(pretrained=model, dtype="float32", device="cpu", batch_size=4, max_length=1024)
+    own = HFLM(pretrained=model, dtype="float32", device="cpu", batch_size=4, max_length=2048)
     theirs = simple_evaluate(
         own, tasks=[_task(name) for name in tasks], bootstrap_iters=0, log_samples=False,
         task_manager=TaskManager(include_defaults=False),

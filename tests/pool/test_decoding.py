@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from superalign.pool.decoding import Row, decode, score
+from superalign.pool.decoding import Row, decode, pick, score
 
 END, PAD = 1, 0
 
@@ -68,6 +68,21 @@ def test_the_end_token_and_stop_strings_end_a_row(net: Any) -> None:
 
 def test_a_small_nucleus_is_greedy(net: Any) -> None:
     assert run(net, row([4, 4], temperature=1.0, seed=3, top_p=1e-6)) == run(net, row([4, 4]))
+
+
+def test_what_is_much_less_likely_than_the_likeliest_is_never_drawn() -> None:
+    logits = torch.log(torch.tensor([0.5, 0.3, 0.15, 0.04, 0.01]))
+    draw = torch.Generator().manual_seed(0)
+
+    def drawn(min_p: float, temperature: float) -> set[int]:
+        one = row([], temperature=temperature, seed=0)
+        one.min_p = min_p
+        return {pick(logits, one, draw) for _ in range(400)}
+
+    assert drawn(0.2, 1.0) == {0, 1, 2}
+    assert drawn(0.0, 1.0) == {0, 1, 2, 3, 4}
+    assert drawn(0.2, 2.0) == {0, 1, 2, 3}  # the temperature comes first
+    assert drawn(1.0, 1.0) == {0}
 
 
 def test_score_is_the_decoders_logprob(net: Any) -> None:
