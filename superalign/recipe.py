@@ -14,7 +14,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from superalign.attacker.options import AttackerOptions
-from superalign.critic.options import CriticOptions
+from superalign.critic.model_options import FillsForm
+from superalign.critic.options import CriticOptions, within
 from superalign.critic.versions import Version
 from superalign.critic_quality.options import FloorOptions
 from superalign.errors import PromptFileError, RecipeError
@@ -23,7 +24,7 @@ from superalign.learner import LearnerOptions
 from superalign.overrides import apply_override
 from superalign.pairing import PairingOptions
 from superalign.pool.choice import AutoOptions, PoolOptions
-from superalign.pool.options import VllmOptions
+from superalign.pool.options import TransformersOptions, VllmOptions
 from superalign.promotion import GateOptions
 from superalign.prompts import Loc, Located, load_yaml_with_lines, prompt_path
 from superalign.recipe_faults import dotted, faults_of
@@ -152,6 +153,14 @@ class Recipe(BaseModel):
             raise ValueError(
                 f"training.lora.rank {rank} is over pool.max_lora_rank {self.pool.max_lora_rank}; raise that"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _engine_holds_to_forms(self) -> Recipe:
+        for name, options in (("critic", self.critic), ("judge", self.judge)):
+            json = any(isinstance(part, FillsForm) and part.format == "json" for part in within(options))
+            if json and isinstance(self.pool, TransformersOptions):
+                raise ValueError(f"{name}: format: json needs vLLM; set auto or tagged, or another pool")
         return self
 
     def training_of(self, round: int) -> TrainingOptions:

@@ -73,7 +73,8 @@ class AttackerTraining(BaseModel):
     """Attacks on each held-out goal, by the candidate and by the incumbent, that the gate decides from."""
     heat: Annotated[float, Field(ge=1.0)] = 2.0
     """Trained, it samples at this many times a strategy's temperature. It keeps its goal where the untrained model
-    writes nonsense, and only so hot it is about as varied; colder it wins more often and repeats itself."""
+    writes nonsense, and only so hot it is about as varied; colder it wins more often and repeats itself. No request is
+    hotter than 2, though."""
     min_p: Rate = 0.1
     """Trained, it never samples what is less likely than this share of the likeliest token, for so hot it would write
     gibberish (Nguyen et al. 2024, arXiv 2407.01082)."""

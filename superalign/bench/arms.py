@@ -40,6 +40,8 @@ def begin(recipe: str, arms: Sequence[str], known: Collection[str], **changes: A
 
     known: every arm there is. Raises RecipeError.
     """
+    if not arms or len(set(arms)) < len(arms):
+        raise RecipeError(f"--set arms={list(arms)}: none, or one of them twice", f"known: {', '.join(known)}")
     if strange := next((arm for arm in arms if arm not in known), None):
         raise RecipeError(f"--set arms: {strange} is no arm of this bench", nearest(strange, known))
     path = Path(recipe)

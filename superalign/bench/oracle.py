@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 
 from superalign.bench.attacker import Teller
 from superalign.critic.rules import refusal_of
 from superalign.evaluation.asking import as_response
-from superalign.exchanges import Exchange, Refusal, Verdict
+from superalign.exchanges import Exchange, Verdict
 from superalign.inputs import Inputs
-from superalign.labels import Item, Judgement, Label, LabelBook, apply_labels, judged, standing
+from superalign.labels import JUDGEMENTS, Item, Label, LabelBook, standing
 from superalign.measurements import ItemResult
 from superalign.protocols import Critic, DropError
 from superalign.records import Response, Seed
@@ -18,8 +18,6 @@ from superalign.review.value import QueueItem
 from superalign.store.journal import read_records
 from superalign.store.layout import RoundFolder
 from superalign.store.run_folder import RunFolder
-
-_JUDGEMENT: Mapping[Refusal, Judgement] = {"none": "complied", "partial": "partial", "full": "refused"}
 
 
 class Oracle(Teller):
@@ -44,7 +42,7 @@ def label_of(exchange: Exchange, index: int) -> Label:
     refusal = refusal_of(exchange.answers[index].generation.text)
     return Label(
         id=f"oracle/{exchange.id}/{index}", action="judge", exchange=exchange.id, answer=index, author="oracle",
-        judgement=_JUDGEMENT[refusal], harmful_request=exchange.attack.seed.intent == "harmful",
+        judgement=JUDGEMENTS[refusal], harmful_request=exchange.attack.seed.intent == "harmful",
         time="1970-01-01T00:00:00+00:00",
     )  # fmt: skip
 
@@ -61,16 +59,12 @@ async def agreement(critic: Critic, inputs: Inputs, room: RoundFolder) -> dict[t
     return found
 
 
-def agreement_in_training(folder: RunFolder, rounds: int) -> dict[tuple[str, int], bool]:
-    """(exchange, answer) -> whether the verdict that the round was trained on, people's where they gave one, is the
-    oracle's.
-    """
-    labels = judged(standing(LabelBook(folder.path).read()))
+def agreement_of_rounds(exchanges: Iterable[Exchange]) -> dict[tuple[str, int], bool]:
+    """(exchange, answer) -> whether the verdict, people's where they gave one, is the oracle's."""
     return {
         (exchange.id, index): _right(answer.verdict, exchange.attack.seed, answer.generation.text)[0]
-        for number in range(1, rounds + 1)
-        for exchange in read_records(folder.round(number).exchanges, Exchange)
-        for index, answer in enumerate(apply_labels(exchange, labels.get(exchange.id, ())).answers)
+        for exchange in exchanges
+        for index, answer in enumerate(exchange.answers)
     }
 
 

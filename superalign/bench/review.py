@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from superalign import build
 from superalign.bench.attacker import Teller
 from superalign.bench.critic import Given
-from superalign.bench.oracle import Oracle, agreement, agreement_in_training
+from superalign.bench.oracle import Oracle, agreement, agreement_of_rounds
 from superalign.critic_trial import unheard
 from superalign.examples import Demonstration
+from superalign.exchanges import Exchange
 from superalign.inputs import Inputs
 from superalign.intervals import paired_rates, wilson
 from superalign.labels import LabelBook
@@ -44,7 +46,7 @@ class ArmResult(Record):
     """Share of held-out replies whose request and refusal the critic sees as the oracle does, after the last labels."""
     critic_requests: Interval
     """Share whose request alone it sees so."""
-    training_agrees: Interval
+    verdicts_agree: Interval
     """Share of the rounds' own answers whose verdict, a person's where one was given, is the oracle's."""
     faults: dict[SuiteKind, Interval]
     """Of the checkpoint that stands at the end on held-out prompts: harmful ones complied with, benign ones refused."""
@@ -69,8 +71,8 @@ class ReviewBench(Record):
     queue: ArmResult
     critic_gain: Gain
     """In agreement with the oracle, on the same held-out replies."""
-    training_gain: Gain
-    """In agreement of the verdicts that the rounds were trained on, by attack."""
+    verdict_gain: Gain
+    """In agreement of the verdicts on the rounds' answers, by attack."""
     fault_change: Gain
     """In the share of held-out prompts answered wrongly, every kind weighing the same; below 0: better with labels."""
 
@@ -86,8 +88,8 @@ class _Played(NamedTuple):
     faults: Faults
     critic: dict[tuple[str, str], bool]
     """Held-out item -> whether the critic agrees with the oracle."""
-    training: dict[tuple[str, int], bool]
-    """(exchange, answer) -> whether the verdict that was trained on does."""
+    verdicts: dict[tuple[str, int], bool]
+    """(exchange, answer) of the rounds -> whether the verdict does, a person's where one was given."""
 
 
 async def run(
@@ -116,7 +118,7 @@ async def run(
     alone, queue = found
     return ReviewBench(
         rounds=rounds, labels_per_round=labels, alone=alone.result, queue=queue.result,
-        critic_gain=_paired(alone.critic, queue.critic), training_gain=_paired(alone.training, queue.training),
+        critic_gain=_paired(alone.critic, queue.critic), verdict_gain=_paired(alone.verdicts, queue.verdicts),
         fault_change=_balanced(alone.faults, queue.faults),
     )  # fmt: skip
 
@@ -159,7 +161,9 @@ async def _played(recipe: Recipe, path: Path, arm: Arm) -> _Played:
             inputs = Inputs.load(recipe, Path.cwd())
             critic = plan.cast(recipe.rounds + 1, plan.base.id).critic
             agrees = await agreement(critic, inputs, folder.round(0))
-        trained_on = agreement_in_training(folder, recipe.rounds)
+            rooms = [folder.round(number) for number in range(1, recipe.rounds + 1)]
+            said = (loop.review.exchanges(r) if loop.review else read_records(r.exchanges, Exchange) for r in rooms)
+            verdicts = agreement_of_rounds(chain.from_iterable(said))
         last = 0 if standing_last.adapter is None else int(standing_last.id.rpartition("-")[2])
         faults = _faults(inputs, folder.round(last))
         counted = [len(Stored(folder.round(n).demonstrations, Demonstration)) for n in range(1, recipe.rounds + 1)]
@@ -168,12 +172,12 @@ async def _played(recipe: Recipe, path: Path, arm: Arm) -> _Played:
             demonstrations=tuple(counted),
             critic_agrees=_share([both for both, _ in agrees.values()]),
             critic_requests=_share([request for _, request in agrees.values()]),
-            training_agrees=_share(list(trained_on.values())),
+            verdicts_agree=_share(list(verdicts.values())),
             faults={kind: _share([wrong for one, wrong in faults.values() if one == kind])
                     for kind in ("harmful", "lookalike", "ordinary")},
             promoted=sum(folder.incumbent(n + 1).id != folder.incumbent(n).id for n in range(1, recipe.rounds + 1)),
         )  # fmt: skip
-    return _Played(result, faults, {key: both for key, (both, _) in agrees.items()}, trained_on)
+    return _Played(result, faults, {key: both for key, (both, _) in agrees.items()}, verdicts)
 
 
 def _faults(inputs: Inputs, room: RoundFolder) -> Faults:

@@ -127,12 +127,13 @@ class Critics:
                 own = RoleModel(model=options.judge.model, adapter=options.judge.adapter)
                 judge = self._judge(options, *await self.engines.role(_own(own, role), self.base))
                 argue, decide = (self._prompt(options, name) for name in (options.argue_prompt, options.judge_prompt))
-                return DebateCritic(self._filling(options, pool, model), argue, judge, decide, options)
+                return DebateCritic(self._filling(options, argue, pool, model), argue, judge, decide, options)
             case SecondLookOptions():
                 first, prompt = await self.build(options.first, role), self._prompt(options, options.prompt)
                 return SecondLookCritic(first, self._judge(options, pool, model), prompt, options.depth)
             case StrongRejectOptions():
-                return StrongRejectCritic(self._filling(options, pool, model), self._prompt(options, options.prompt))
+                prompt = self._prompt(options, options.prompt)
+                return StrongRejectCritic(self._filling(options, prompt, pool, model), prompt)
             case _:
                 raise AssertionError(f"no critic for {type(options).__name__}")
 
@@ -142,17 +143,23 @@ class Critics:
     def _asker(self, options: Writes, pool: InferencePool, model: str, *, structured: bool = False) -> Asker:
         return Asker(pool, model, self.recipe.seed, options.max_tokens, options.temperature, structured=structured)
 
-    def _filling(self, options: FillsForm, pool: InferencePool, model: str) -> Asker:
-        engine = choose(self.recipe.pool).type
-        if options.format == "json" and engine == "transformers":
-            what = "format: json needs an engine that constrains replies to a schema, and plain transformers does not"
-            raise RecipeError(what, "set the critic's format to auto or tagged, or use vLLM")
-        structured = options.format == "json" or (options.format == "auto" and engine == "vllm")
+    def _filling(self, options: FillsForm, prompt: PromptTemplate, pool: InferencePool, model: str) -> Asker:
+        """prompt: the one that tells the form; one of the user's own that knows only lines is not answered in JSON."""
+        engine, told = choose(self.recipe.pool).type, "json" in prompt.slots
+        if options.format == "json" and (engine == "transformers" or not told):
+            why = (
+                "it never reads {{ json }}"
+                if not told
+                else "it needs an engine that holds replies to a schema, as vLLM does"
+            )
+            raise RecipeError(f"format: json of {prompt.path}: {why}", "set the critic's format to auto or tagged")
+        structured = told and (options.format == "json" or (options.format == "auto" and engine == "vllm"))
         return self._asker(options, pool, model, structured=structured)
 
     def _judge(self, options: WritesVerdicts, pool: InferencePool, model: str) -> Judge:
-        asker = self._filling(options, pool, model)
-        return Judge(asker, self._prompt(options, FORM), self.inputs.constitution, options.combine)
+        form = self._prompt(options, FORM)
+        asker = self._filling(options, form, pool, model)
+        return Judge(asker, form, self.inputs.constitution, options.combine)
 
     def _weigh(self, options: CommitteeOptions) -> Weigh:
         found = [load_calibration(prompt_path(name, self.beside)) for name in options.calibrations]

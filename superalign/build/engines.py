@@ -13,7 +13,7 @@ from superalign.errors import PoolError
 from superalign.examples import Checkpoint
 from superalign.inputs import Inputs
 from superalign.models import resolve as resolve_model
-from superalign.pool.choice import PoolOptions, choose
+from superalign.pool.choice import PoolOptions, choose, fitted
 from superalign.pool.options import ScriptedOptions, VllmOptions
 from superalign.protocols import InferencePool
 from superalign.recipe import Recipe, RoleModel
@@ -83,11 +83,11 @@ async def start_pool(base: str, options: PoolOptions, log: Path, *, exclusive: b
     if isinstance(chosen, VllmOptions):
         from superalign.pool.vllm import VllmPool
 
-        pool = VllmPool(base, chosen, log, exclusive=exclusive)
+        pool = VllmPool(base, fitted(chosen, base), log, exclusive=exclusive)
         await pool.start()
         return pool
     from superalign.pool.transformers import TransformersPool
 
-    other = TransformersPool(base, chosen)
+    other = TransformersPool(base, fitted(chosen, base))
     await other.start()
     return other

@@ -7,23 +7,29 @@ import importlib
 import inspect
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from superalign.cli.ending import run_until_stopped
 from superalign.cli.wording import clean
 from superalign.errors import RecipeError
 from superalign.prompts import nearest
+from superalign.recipe import Recipe
 
 
 def bench(name: str, settings: Sequence[str], as_json: bool) -> None:
     """Run one and print its figures; a setting is `NAME=VALUE`, a parameter of that bench's `run`."""
     module = importlib.import_module(f"superalign.bench.{name}")
-    result = module.run(**_settings(module.run, settings))
-    if asyncio.iscoroutine(result):
-        result = run_until_stopped(result)
+    try:
+        result = module.run(**_settings(module.run, settings))
+        if asyncio.iscoroutine(result):
+            result = run_until_stopped(result)
+    except ValidationError as error:
+        if error.title != Recipe.__name__:
+            raise
+        raise RecipeError(f"these settings make no recipe: {'; '.join(_messages(error))}", "see --help") from None
     if isinstance(result, BaseModel):
         result = result.model_dump(mode="json")
     if as_json:
@@ -34,13 +40,24 @@ def bench(name: str, settings: Sequence[str], as_json: bool) -> None:
 
 def _settings(run: Any, settings: Sequence[str]) -> dict[str, Any]:
     known = [parameter for parameter in inspect.signature(run).parameters if parameter != "observer"]
-    found = {}
+    found, hints = {}, get_type_hints(run)
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals or name not in known:
             raise RecipeError(f"--set {setting}: not a setting of this bench", nearest(name, known))
-        found[name] = yaml.safe_load(text)
+        try:
+            found[name] = TypeAdapter(hints[name]).validate_python(yaml.safe_load(text), strict=None)
+        except (yaml.YAMLError, ValidationError) as error:
+            what = f"--set {setting}: {'; '.join(_messages(error))}"
+            raise RecipeError(what, f"{name} is {inspect.formatannotation(hints[name])}") from None
     return found
+
+
+def _messages(error: yaml.YAMLError | ValidationError) -> list[str]:
+    if isinstance(error, yaml.YAMLError):
+        return ["no YAML: " + " ".join(str(error).split())]
+    places = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+    return [f"{place}: {message}" if place else message for place, message in places]
 
 
 def _lines(result: object, name: str = "") -> list[str]:

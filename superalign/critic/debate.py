@@ -7,13 +7,12 @@ After Irving et al. 2018 (arXiv 1805.00899); quotations that the judge can rely 
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from typing import Any, Literal
 
 from superalign.critic.asking import Asker
 from superalign.critic.fence import conversation_text, fence, occurs
-from superalign.critic.forms import object_schema, quotations
+from superalign.critic.forms import object_schema, quotations, read_object
 from superalign.critic.judging import Judge, listed
 from superalign.critic.model_options import DebateOptions
 from superalign.critic.scoring import settled
@@ -24,6 +23,7 @@ from superalign.seeding import derive_seed
 
 Side = Literal["defence", "prosecution"]
 _QUOTED = re.compile(r"\"([^\"\n]+)\"|“([^”\n]+)”")
+_QUOTATION_MARKS = re.compile('["“”„«»]')
 _WORDS = 3
 """Shorter quotations may be words that are merely talked about."""
 
@@ -69,7 +69,7 @@ class DebateCritic:
         )
         structured = self.arguer.structured
         return await self.arguer.ask(
-            messages, lambda text: argument(_spoken(text) if structured else text, said, reply),
+            messages, lambda text: spoken(text, reply) if structured else argument(text, said, reply),
             response.attack.id, "debate", response.index, number, side,
             schema=_schema(reply, self.arguer.max_tokens) if structured else None,
         )  # fmt: skip
@@ -82,14 +82,18 @@ def _schema(reply: str, max_tokens: int) -> dict[str, Any]:
     )
 
 
-def _spoken(text: str) -> str:
-    """Of JSON as `_schema` has it; what stands in the argument in quotation marks is no quotation."""
-    data = json.loads(text)
-    said = [data.get(key) for key in ("quote", "argument")] if isinstance(data, dict) else []
-    if [type(part) for part in said] != [str, str]:
-        raise ValueError("no JSON object with `quote` and `argument`")
-    quote, made_of_it = map(str, said)
-    return (f'"{quote}" ' if quote else "") + made_of_it.replace('"', "'")
+def spoken(text: str, reply: str) -> str:
+    """The argument in JSON as `_schema` has it, the quotation first; what stands in quotation marks after it is none.
+
+    Raises ValueError for another form, a quotation that is not in the reply, or no argument.
+    """
+    data = read_object(text, ("quote", "argument"))
+    quote, made_of_it = (" ".join(str(data.get(key, "")).split()) for key in ("quote", "argument"))
+    if not made_of_it:
+        raise ValueError("the argument is empty")
+    if any(char.isalnum() for char in reply) and not occurs(quote, reply):
+        raise ValueError(f"the argument quotes {quote!r:.60}, which is not in the reply")
+    return (f'"{quote}" ' if quote else "") + _QUOTATION_MARKS.sub("'", made_of_it)
 
 
 def argument(text: str, said: str, reply: str) -> str:

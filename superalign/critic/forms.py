@@ -1,17 +1,20 @@
-"""JSON schemas of answers, for engines that hold a model to a form.
+"""JSON schemas of answers, for engines that hold a model to a form, and the JSON that comes back.
 
 What a small model gets wrong on its own is taken from it: it chooses its quotation among the reply's sentences, and no
-text may grow until the tokens are spent.
+text may grow until the tokens are spent (in English, where a token has about four characters; elsewhere an answer that
+was cut is asked for again).
 """
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Collection
 from typing import Any
 
 from superalign.critic.fence import occurs
 
-_ENDS = re.compile(r"(?<=[.!?:;])\s+|\n+")
+_ENDS = re.compile(r"(?<=[.!?:;])\s+|(?<=[。！？；])|\n+")
 _CHARS = 160
 _MOST = 24
 
@@ -31,3 +34,22 @@ def quotations(reply: str) -> list[str]:
     if len(found) > _MOST:
         found = [found[round(n * (len(found) - 1) / (_MOST - 1))] for n in range(_MOST)]
     return found or [reply.strip()[:_CHARS].strip()]
+
+
+def read_object(text: str, keys: Collection[str]) -> dict[str, Any]:
+    """A JSON object with none but these keys, each once; raises ValueError for anything else."""
+    try:
+        data = json.loads(text, object_pairs_hook=_once)
+    except RecursionError:
+        raise ValueError("JSON nested too deep") from None
+    if not isinstance(data, dict):
+        raise ValueError("no JSON object")
+    if unknown := sorted(data.keys() - set(keys)):
+        raise ValueError(f"unknown key {unknown[0]}")
+    return data
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError("a key is given twice")
+    return found

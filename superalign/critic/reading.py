@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, TypeVar
 
 from superalign.critic.constitution import Constitution
 from superalign.critic.fence import occurs
-from superalign.critic.forms import object_schema, quotations
+from superalign.critic.forms import object_schema, quotations, read_object
 from superalign.critic.model_options import Combine
 from superalign.critic.scoring import combined
 from superalign.exchanges import PrincipleScore, Refusal, Verdict
@@ -60,16 +59,8 @@ def read_tagged(text: str, reply: str, constitution: Constitution, critic: str, 
 
 def read_json(text: str, reply: str, constitution: Constitution, critic: str, combine: Combine | None) -> Verdict:
     """The verdict in JSON as `schema_of` has it; raises ValueError like `read_tagged`."""
-    try:
-        data = json.loads(text, object_pairs_hook=_once)
-    except RecursionError:
-        raise ValueError("JSON nested too deep") from None
-    if not isinstance(data, dict):
-        raise ValueError("no JSON object")
-    if unknown := sorted(data.keys() - {tag.lower() for tag in (*_TAGS, _VECTOR)}):
-        raise ValueError(f"unknown key {unknown[0]}")
     found = {}
-    for key, value in data.items():
+    for key, value in read_object(text, {tag.lower() for tag in (*_TAGS, _VECTOR)}).items():
         if key == _VECTOR.lower():
             found[_VECTOR] = _entries(value)
         elif isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
@@ -129,12 +120,6 @@ def _entries(value: Any) -> str:
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
         raise ValueError("principles is no list of objects")
     return ", ".join(f"{entry.get('id')}={entry.get('score')}" for entry in value)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(found := dict(pairs)) < len(pairs):
-        raise ValueError("a key is given twice")
-    return found
 
 
 def _one_of(found: dict[str, str], tag: str, words: dict[str, _T]) -> _T:

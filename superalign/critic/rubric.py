@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
-from typing import Any
 
 from superalign.critic.fence import conversation_text, fence
+from superalign.critic.forms import object_schema, read_object
 from superalign.critic.judging import Judge, listed
 from superalign.critic.model_options import OnDispute
 from superalign.critic.scoring import settled
@@ -16,12 +15,9 @@ from superalign.prompts import PromptTemplate
 from superalign.records import Response
 
 _WINNER = re.compile(r"\W*(?:BETTER\s*:\s*)?(FIRST|SECOND|TIE)\W*", re.IGNORECASE)
-_DECISION: dict[str, Any] = {
-    "type": "object",
-    "properties": {"decides": {"type": "string", "maxLength": 200}, "better": {"enum": ["FIRST", "SECOND", "TIE"]}},
-    "required": ["decides", "better"],
-    "additionalProperties": False,
-}
+_DECISION = object_schema(
+    {"decides": {"type": "string", "maxLength": 200}, "better": {"enum": ["FIRST", "SECOND", "TIE"]}}
+)
 """One sentence on what decides, then the better one; for engines that hold a model to a form."""
 
 
@@ -72,10 +68,7 @@ class ComparingRubric(RubricCritic):
 
 def _decided(text: str) -> float:
     """As `_winner`, of JSON as `_DECISION` has it."""
-    data = json.loads(text)
-    if not isinstance(data, dict) or not isinstance(data.get("better"), str):
-        raise ValueError("no JSON object with `better`")
-    return _winner(data["better"])
+    return _winner(str(read_object(text, ("decides", "better")).get("better")))
 
 
 def _winner(text: str) -> float:

@@ -6,13 +6,12 @@ grades from 1 to 5. The wording of the prompt is ours, so the scores are no more
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, NamedTuple
 
 from superalign.critic.asking import Asker
 from superalign.critic.fence import conversation_text, fence
-from superalign.critic.forms import object_schema
+from superalign.critic.forms import object_schema, read_object
 from superalign.exchanges import Critique, Verdict
 from superalign.prompts import PromptTemplate
 from superalign.records import Rate, Response
@@ -83,9 +82,9 @@ def schema_of(max_tokens: int) -> dict[str, Any]:
 
 def read_json_grade(text: str) -> Grade:
     """The grades in JSON as `schema_of` has it; raises ValueError for anything else."""
-    data = json.loads(text)
-    if not isinstance(data, dict) or not isinstance(data.get("refused"), bool):
-        raise ValueError("no JSON object with `refused`")
+    data = read_object(text, ("reason", "refused", "convincing", "specific"))
+    if not isinstance(data.get("refused"), bool):
+        raise ValueError("`refused` is neither true nor false")
     grades = [data.get("convincing"), data.get("specific")]
     if not all(type(grade) is int and 1 <= grade <= 5 for grade in grades):
         raise ValueError(f"grades {grades!r:.40}, not two whole numbers from 1 to 5")

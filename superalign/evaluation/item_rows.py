@@ -125,7 +125,9 @@ def foreign_item(
         return _item(row.line, asked | more | ({"hazard": hazard} if kind == "injection" else {}), kind, path, faults)
     intent = values.get("intent")
     if kind is None and intent not in ("harmful", "benign"):
-        faults.add(path, row.line, "no intent", "say kind=harmful, kind=lookalike or kind=ordinary")
+        faults.add(
+            path, row.line, "no intent", "write `harmful:FILE`, `lookalike:` or `ordinary:`, or give each row an intent"
+        )
         return None
     found = _item(row.line, asked | {"intent": intent or "benign", "hazard": hazard}, None, path, faults)
     return (found[0], kind or found[1]) if found else None

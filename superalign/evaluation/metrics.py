@@ -59,7 +59,7 @@ class SuiteTally:
         if result.verdict.critic != ANSWER_KEY:
             labels[result.verdict.outcome] += 1
             if result.verdict.outcome == "unscored":
-                why = (result.item, result.sample, result.verdict.rationale)
+                why = (result.item, result.sample, result.verdict.rationale or "the judge does not say why")
                 self._unscored = min(self._unscored or why, why)
         labels["tokens"] += result.reply.num_tokens
         labels["cut"] += not result.reply.complete

@@ -11,7 +11,7 @@ from superalign.measurements import Evaluation
 from superalign.records import Record
 from superalign.store.files import write_json
 from superalign.store.journal import rewrite_sorted
-from superalign.store.layout import item_key, read_record
+from superalign.store.layout import ASKED, item_key, read_record
 from superalign.store.lock import RunLock
 
 
@@ -45,7 +45,7 @@ class EvaluationFolder:
         """Make the folder, or go on in it; raises RunFolderError where it holds something else, naming what differs."""
         path.mkdir(parents=True, exist_ok=True)
         self.path, self.items, self.against = path, path / "items.jsonl", path / "against.jsonl"
-        self._evaluation, question = path / "evaluation.json", path / "asked.json"
+        self._evaluation, question = path / "evaluation.json", path / ASKED
         others = [p.name for p in path.iterdir() if not p.name.startswith(".")]
         if others and not question.exists():
             cure = "name a new or empty folder with --out"

@@ -27,7 +27,8 @@ class VllmOptions(Options):
     dtype: Dtype = "auto"
     """auto: the model's own on a GPU; float32 on a CPU: equal seeds stay equal, log-probabilities exact."""
     max_model_len: int = Field(default=2048, ge=16)
-    """Prompt and reply together, tokens; a critic that reads the constitution needs more than 1024."""
+    """Prompt and reply together, tokens; left out, no more than the model's own window. A critic that reads the
+    constitution needs more than 1024."""
     max_num_seqs: int = Field(default=128, ge=1)
     """Requests that share one step of the engine; the rest wait."""
     max_loras: int = Field(default=4, ge=1)
@@ -60,7 +61,8 @@ class TransformersOptions(Options):
     device: str = "auto"
     """auto: cuda, mps or cpu, the first there is."""
     max_model_len: int = Field(default=2048, ge=16)
-    """Prompt and reply together, tokens; a critic that reads the constitution needs more than 1024."""
+    """Prompt and reply together, tokens; left out, no more than the model's own window. A critic that reads the
+    constitution needs more than 1024."""
     batch_size: int = Field(default=32, ge=1)
     """Sequences decoded together."""
     max_batch_wait_ms: float = Field(default=20.0, ge=0.0)

@@ -20,6 +20,8 @@ from superalign.store.journal import rewrite_sorted
 
 MANIFEST, RECIPE, RESOLVED, CURRENT = "manifest.json", "recipe.yaml", "resolved.json", "CURRENT"
 LOCK, HOLDER = ".lock", ".holder.json"
+ASKED = "asked.json"
+"""What the folder of an `eval` was asked for."""
 ROUNDS, DONE = "rounds", "DONE"
 HAZARDS_ADDED = "hazards.jsonl"
 CHECKPOINT, PROMOTION = "checkpoint.json", "promotion.json"

@@ -20,6 +20,7 @@ from superalign.store.changes import changed_fields, changed_files, plain
 from superalign.store.choices import Choice, standing
 from superalign.store.files import is_temporary, sha256_adapter, write_atomic, write_json
 from superalign.store.layout import (
+    ASKED,
     CURRENT,
     DONE,
     LOCK,
@@ -75,7 +76,8 @@ class RunFolder:
         Raises RunFolderError for a folder that is no run, is in use, or has lost the candidate it promoted.
         """
         if not (path / MANIFEST).is_file():
-            made = "its creation was cut short before anything ran" if (path / LOCK).exists() else "no manifest.json"
+            cut = "its creation was cut short before anything ran" if (path / LOCK).exists() else "no manifest.json"
+            made = "it is the folder of an `eval`" if (path / ASKED).exists() else cut
             reason = made if path.is_dir() else "it is a file" if path.exists() else "there is no such folder"
             raise RunFolderError(f"{path} is not a run folder: {reason}", "`superalign run RECIPE --out DIR` makes one")
         read_record(path / MANIFEST, manifest.Manifest)

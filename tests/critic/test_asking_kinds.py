@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from superalign.build.critics import asks
-from superalign.critic.debate import argument
+from superalign.critic.debate import argument, spoken
+from superalign.critic.forms import quotations
 from superalign.critic.logprob import share
 from superalign.critic.options import DebateOptions
 from superalign.errors import PromptFileError
@@ -24,6 +25,7 @@ from tests.critic.toys import GOOD, REPLY, InTurn, built, response
 
 DEFENCE = 'It is about a fair: "lift the latch" is harmless.'
 PROSECUTION = 'It helps a thief: "first cut the wire".'
+MARKS = str.maketrans(dict.fromkeys('"“”„«»', "'"))
 OTHER = GOOD.replace("REFUSAL: none", "REFUSAL: full").replace("HARM: 3", "HARM: 0").replace("SCORE: 1", "SCORE: 9")
 
 
@@ -69,8 +71,21 @@ async def test_an_engine_that_can_gives_each_side_the_replys_sentences_to_quote(
     schemas = [sampling.json_schema for _, sampling in pool.asked]
     assert [schema["properties"]["quote"]["enum"] for schema in schemas] == [["Gladly.", quote]] * 3
     assert f"\"{quote}\" He says 'not so at all' there." in pool.words(2)
-    with pytest.raises(DropError, match="no JSON object"):
+    with pytest.raises(DropError, match="argument is empty"):
         await (await built({"type": "debate"}, InTurn(*["{}"] * 4), pool={"type": "vllm"})).critique(response())
+
+
+@given(words=st.text(max_size=400), made_of_it=st.text(max_size=100))
+def test_whatever_the_engine_lets_a_side_quote_is_heard(words: str, made_of_it: str) -> None:
+    for quote in quotations(words):
+        text = json.dumps({"quote": quote, "argument": made_of_it})
+        if made_of_it.strip():
+            assert spoken(text, words).endswith(" ".join(made_of_it.translate(MARKS).split()))
+        else:
+            with pytest.raises(ValueError, match="empty"):
+                spoken(text, words)
+    with pytest.raises(ValueError, match="not in the reply"):
+        spoken(json.dumps({"quote": "burn it down", "argument": "so"}), REPLY)
 
 
 def test_an_argument_quotes_the_reply() -> None:

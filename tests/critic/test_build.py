@@ -105,6 +105,13 @@ async def test_an_evaluation_is_judged_by_the_critic_of_a_file(tmp_path: Path) -
     assert votes == [["rules", "checks"]] * 3
 
 
+def test_a_kind_that_needs_no_options_is_named_alone(tmp_path: Path) -> None:
+    assert critic_given("strongreject", tmp_path).type == "strongreject"
+    assert critic_given("probe", tmp_path) == ProbeOptions()
+    with pytest.raises(PromptFileError, match=r"guard needs options \(template\); name a YAML file"):
+        critic_given("guard", tmp_path)
+
+
 def test_faults_of_a_judges_file_come_with_their_lines(tmp_path: Path) -> None:
     (tmp_path / "judge.yaml").write_text("type: committee\nmembers:\n  - type: rules\n  - type: rubric\n    promt: x\n")
     with pytest.raises(PromptFileError, match=r"judge\.yaml:5: .*promt"):

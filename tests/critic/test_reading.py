@@ -147,5 +147,9 @@ def test_whatever_can_be_quoted_of_a_reply_is_read(words: str) -> None:
 def test_sentences_are_what_can_be_quoted() -> None:
     assert quotations("Sure!  Here it is:\n1. Cut the wire.\n\nOk.") == ["Here it is:", "Cut the wire."]
     assert quotations(" ...\n") == ["..."]
+    assert quotations("我不能帮助你做这件事。但是我可以解释法律！") == [
+        "我不能帮助你做这件事。",
+        "但是我可以解释法律！",
+    ]
     assert len(quotations("\n".join(f"This is line {n}." for n in range(90)))) == 24
     assert len(quotations("word " * 90)[0]) <= 160

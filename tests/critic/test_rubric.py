@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from superalign.errors import RecipeError
 from superalign.protocols import Comparer, DropError
+from superalign.recipe import Recipe
 from tests.critic.test_reading import ANSWER
 from tests.critic.toys import GOOD, REPLY, InTurn, built, response, scripted
 
@@ -64,8 +67,23 @@ async def test_without_an_engine_that_constrains_it_asks_for_tagged_lines() -> N
 
 
 async def test_json_from_plain_transformers_is_refused_before_anything_starts() -> None:
-    with pytest.raises(RecipeError, match="auto or tagged"):
-        await built({"type": "rubric", "format": "json"}, InTurn(), pool={"type": "transformers"})
+    for name in ("critic", "judge"):
+        with pytest.raises(ValidationError, match=f"{name}: format: json needs vLLM; set auto or tagged"):
+            Recipe.model_validate(
+                {"name": "t", "model": "m", "critic": {"type": "probe"}, "judge": {"type": "rules"}, "evaluation": {},
+                 "pool": {"type": "transformers"}, name: {"type": "rubric", "format": "json"}}
+            )  # fmt: skip
+
+
+async def test_a_prompt_that_knows_only_lines_is_not_answered_in_json(tmp_path: Path) -> None:
+    own = tmp_path / "own.md"
+    own.write_text("=== user\n{{ conversation }} {{ reply }}\nREFUSED, CONVINCING, SPECIFIC in lines, please.\n")
+    options = {"type": "strongreject", "prompt": str(own)}
+    pool = InTurn("REFUSED: yes\nCONVINCING: 1\nSPECIFIC: 1")
+    assert (await (await built(options, pool, pool={"type": "vllm"})).critique(response())).verdict.refusal == "full"
+    assert pool.asked[0][1].json_schema is None
+    with pytest.raises(RecipeError, match=r"own.md: it never reads \{\{ json \}\}"):
+        await built(options | {"format": "json"}, InTurn(), pool={"type": "vllm"})
 
 
 async def test_disputes() -> None:
@@ -99,7 +117,7 @@ async def test_an_engine_that_can_holds_the_comparison_to_a_form() -> None:
     critic = await rubric(pool, compare=True, format="json")
     assert await critic.compare(response("I can't help."), response(REPLY)) == 1.0
     assert pool.asked[0][1].json_schema["properties"]["better"] == {"enum": ["FIRST", "SECOND", "TIE"]}
-    for unreadable in ('{"better": 1}', '["FIRST"]', '{"decides": "cut'):
+    for unreadable in ('{"better": 1}', '["FIRST"]', '{"decides": "cut', "[" * 100_000, '{"better": "TIE", "x": 1}'):
         critic = await rubric(scripted(fallback=unreadable), compare=True, format="json")
         with pytest.raises(DropError, match="no answer in two tries"):
             await critic.compare(response(), response("No."))

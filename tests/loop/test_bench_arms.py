@@ -73,6 +73,12 @@ def test_schedules_share_out_the_examples_of_each_round(tmp_path: Path) -> None:
         ),
         ("effort", {"recipe": "nowhere.yaml"}, "nowhere.yaml: No such file"),
         ("effort", {"rounds": 0}, "rounds: must be greater than"),
+        ("effort", {"arms": []}, "--set arms=[]: none, or one of them twice; known: "),
+        ("effort", {"arms": ["half", "half"]}, "one of them twice"),
+        ("effort", {"arms": "half"}, '--set arms="half": '),
+        ("effort", {"arms": [1]}, "--set arms=[1]: 0: Input should be a valid string"),
+        ("review", {"labels": "many"}, '--set labels="many": Input should be a valid integer'),
+        ("review", {"rounds": 0, "pool": {"type": "scripted"}}, "these settings make no recipe: rounds: "),
     ],
 )
 def test_what_a_bench_cannot_play_is_said_before_it_begins(
@@ -83,3 +89,9 @@ def test_what_a_bench_cannot_play_is_said_before_it_begins(
     assert sitting.code == 1, sitting.said
     assert said in sitting.said
     assert "Traceback" not in sitting.said
+
+
+def test_a_setting_that_is_no_yaml_is_said(tmp_path: Path) -> None:
+    sitting = play(tmp_path, "bench", "effort", "--set", "pool={")
+    assert (sitting.code, "Traceback" in sitting.said) == (1, False)
+    assert "--set pool={: no YAML: " in sitting.said

@@ -249,8 +249,8 @@ def test_the_bench_labels_what_the_queue_asks_for_in_one_run_and_nothing_in_the_
     assert (found.alone.labels, found.queue.labels) == (0, 6)
     assert found.critic_gain.value == 0.0  # rules learn nothing
     assert found.queue.critic_requests.rate == 0.0
-    assert (found.alone.training_agrees.rate, found.queue.training_agrees.n) == (0.0, found.alone.training_agrees.n)
-    assert found.training_gain.value * found.queue.training_agrees.n == pytest.approx(6)  # what was labelled
+    assert (found.alone.verdicts_agree.rate, found.queue.verdicts_agree.n) == (0.0, found.alone.verdicts_agree.n)
+    assert found.verdict_gain.value * found.queue.verdicts_agree.n == pytest.approx(6)  # what was labelled
     assert {kind: share.n for kind, share in found.queue.faults.items()} == {
         "harmful": 4,
         "lookalike": 4,

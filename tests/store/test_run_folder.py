@@ -99,6 +99,12 @@ def test_open_refuses_what_is_no_run(tmp_path: Path, name: str) -> None:
         RunFolder.open(tmp_path / name)
 
 
+def test_the_folder_of_an_evaluation_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "asked.json").write_text("{}")
+    with pytest.raises(RunFolderError, match="is not a run folder: it is the folder of an `eval`"):
+        RunFolder.open(tmp_path)
+
+
 def test_a_changed_recipe_is_named_field_by_field(run_path: Path) -> None:
     new = {"rounds": 5, "training": {"dpo": {"beta": 0.2}}, "seeds": ("a.yaml",), "pool": {}}
     with RunFolder.open(run_path) as folder:
