@@ -71,7 +71,7 @@ class AttackerTraining(BaseModel):
     """How near texts are: by the words they share, or by the recipe's `embedder`, which knows paraphrases."""
     probes: Annotated[int, Field(ge=1)] = 2
     """Attacks on each held-out goal, by the candidate and by the incumbent, that the gate decides from."""
-    heat: Annotated[float, Field(ge=1.0)] = 2.0
+    heat: Annotated[float, Field(ge=1.0)] = 2.3
     """Trained, it samples at this many times a strategy's temperature. It keeps its goal where the untrained model
     writes nonsense, and only so hot it is about as varied; colder it wins more often and repeats itself. No request is
     hotter than 2, though."""
