@@ -27,10 +27,13 @@ def faults_of(
             what = "is missing" + (f"; given here: {', '.join(siblings)}" if siblings else "")
         elif not isinstance(item["input"], dict | list):
             what += f", not {item['input']!r}"
-        given = next((text for keys, text in from_command_line.items() if keys == tuple(map(str, loc))), None)
+        place, own = tuple(map(str, loc)), loc in document.lines
+        settings = from_command_line.items()
+        # a place that the file does not have came with a setting of something inside it
+        given = next((text for keys, text in settings if (keys if own else keys[: len(place)]) == place), None)
         line = document.line(loc)
-        place = f"--set {given}" if given else f"{document.path}:{line}"
-        yield line, f"{place}: {dotted(loc) or 'recipe'}: {what}"
+        where = f"--set {given}" if given else f"{document.path}:{line}"
+        yield line, f"{where}: {dotted(loc) or 'recipe'}: {what}"
 
 
 def _in_document(loc: Loc, data: Any) -> tuple[Loc, list[str]]:

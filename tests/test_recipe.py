@@ -84,6 +84,11 @@ def test_overrides_are_yaml_and_reach_into_lists(tmp_path: Path) -> None:
     assert Recipe.model_validate(yaml.safe_load(kept)) == recipe
 
 
+def test_a_key_that_only_the_command_line_has_is_its_fault(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"--set trainning.sft.epochs=2: trainning: .*did you mean training"):
+        load_recipe(write(tmp_path, MINIMAL), ["seed=3", "trainning.sft.epochs=2"])
+
+
 @pytest.mark.parametrize("override", ["rounds", "=3", "name.x=3", "training.7.method=sft", "a..b=1"])
 def test_an_override_that_names_nothing_is_an_error(tmp_path: Path, override: str) -> None:
     with pytest.raises(RecipeError, match="--set "):
