@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import cycle, islice
+from itertools import product
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -52,7 +52,7 @@ def find(name: str, settings: Sequence[str], beside: Path) -> Given:
 
 def plan(given: Given, mix: Mapping[str, Strategy], n: int) -> tuple[list[Walk], dict[str, Strategy]]:
     """At most n walks, and the strategies they ask for: own seeds in their order, or a few that ship, in turn with
-    the strategies of `mix` (or the given ones) that apply.
+    the strategies of `mix` (or the given ones) that apply; where seeds are few, each with the next ones as well.
     """
     offered = dict(mix or given.strategies)
     seeds = list(given.seeds)
@@ -62,17 +62,17 @@ def plan(given: Given, mix: Mapping[str, Strategy], n: int) -> tuple[list[Walk],
             kinds.setdefault(seed.kind, []).append(seed)
         seeds = [seed for together in zip(*kinds.values(), strict=False) for seed in together]
     walks: list[Walk] = []
-    names = cycle(offered)
-    own = len(given.seeds) > 0
-    for index in range(n if not own else min(n, len(seeds))):
-        seed = seeds[index % len(seeds)]
+    for lap, (place, seed) in product(range(max(1, len(offered))), enumerate(seeds)):
+        if len(walks) == n:
+            break
         if not seed.turns and seed.strategy is None:
-            usable = [name for name in islice(names, len(offered)) if offered[name].applies(seed)]
-            if not usable:
+            usable = [name for name, strategy in offered.items() if strategy.applies(seed)]
+            if lap >= len(usable):
                 continue
-            next(names)  # so that the next seed begins with the next strategy
-            seed = seed.model_copy(update={"strategy": usable[0]})
-        walks.append(Walk(round=1, seed=seed, index=0, position=len(walks)))
+            seed = seed.model_copy(update={"strategy": usable[(place + lap) % len(usable)]})
+        elif lap:
+            continue  # it has one strategy, and has had it
+        walks.append(Walk(round=1, seed=seed, index=lap, position=len(walks)))
     return walks, offered | dict(given.reserved)
 
 

@@ -95,7 +95,7 @@ def test_goals_take_the_strategies_in_turn_and_their_own_where_they_have_one(tmp
     (tmp_path / "g.jsonl").write_text("\n".join(json.dumps(row | {"intent": "benign"}) for row in rows))
     given = find("g.jsonl", (), tmp_path)
     walks, strategies = plan(given, load_strategies(["how_to", "urgent"]), 9)
-    assert [walk.seed.strategy for walk in walks] == ["how_to", "urgent", "g-0003", None]
+    assert [walk.seed.strategy for walk in walks] == ["how_to", "urgent", "g-0003", None, "urgent"]
     assert {"how_to", "urgent", "g-0003", "replay"} == strategies.keys()
 
 
