@@ -26,7 +26,10 @@ PlainText = Annotated[str | None, typer.Option(metavar="FILE", help="Passages to
 LmEval = Annotated[
     list[str] | None, typer.Option(metavar="TASK", help="A task of lm-eval, or a YAML file of its form. Repeatable.")
 ]
-Judge = Annotated[str, typer.Option(metavar="rules|probe|FILE", help="FILE: a critic's options, YAML.")]
+Judge = Annotated[
+    str,
+    typer.Option(metavar="KIND|FILE", help="rules, probe, strongreject, ..., or FILE: a critic's options, YAML."),
+]
 CalibrationFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Of the judge, from `critic calibrate`: shares are corrected by its errors."),
