@@ -109,11 +109,12 @@ def subjects_of(models: Sequence[str]) -> list[Subject]:
 
 
 def _question(asked: Asked) -> Question:
+    from superalign.critic.given import KINDS
     from superalign.measuring.measure import Question
     from superalign.pool.given import pool_given
 
     if not asked.judge.endswith((".yaml", ".yml")):
-        one_of("--judge", asked.judge, "rules", "probe")
+        one_of("--judge", asked.judge, *KINDS)
     if not asked.suites and not asked.plain_text and not asked.lm_eval:
         raise RecipeError("nothing to measure", "name a --suite (harmful, lookalike, ...), --plain-text or --lm-eval")
     temperature = asked.temperature if asked.temperature is not None else float(asked.samples > 1)

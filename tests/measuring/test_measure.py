@@ -207,6 +207,12 @@ def test_the_command_line(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     with pytest.raises(SystemExit):
         main()
     assert json.loads(capsys.readouterr().out)["suites"][0]["hit"]["n"] == 8
+    monkeypatch.setattr("sys.argv", ["superalign", "eval", "--model", "toy", *words, "--judge", "strongreject"])
+    with pytest.raises(SystemExit):
+        main()
+    shown = capsys.readouterr().out
+    assert "toy, judged by strongreject" in shown
+    assert "8 without a verdict, the first: no answer in two tries" in shown
     with pytest.raises(RecipeError, match="two are called toy"):
         subjects_of(["toy", "other/toy"])
     with pytest.raises(RecipeError, match="compared with nothing"):
