@@ -1,17 +1,37 @@
-"""Figures of replies, and several models side by side, as a person reads them."""
+"""Shares and figures of replies, and several models side by side, as a person reads them."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
-from superalign.cli.wording import clean, interval, percent
+from superalign.cli.wording import MARGIN, REASON, clean, interval, percent
 from superalign.evaluation.comparing import Compared, Contrast
 from superalign.measurements import Evaluation, Interval, Mean, SuiteResult, TaskFigure
 
 NAME = 18
 """Columns of a suite's name and of a model's."""
-REASON = 160
-"""Characters of the reason why there is no verdict."""
+
+
+def evaluation_rows(evaluation: Evaluation) -> list[str]:
+    """A line a suite: share refused and complied with the 95 % interval."""
+    wide, rows = max(MARGIN, *(len(suite.suite) + 2 for suite in evaluation.suites), 0), []
+    if evaluation.suites:
+        rows.append(f"{'held out':<{wide}}{'refused, 95 %':<24}{'complied, 95 %':<24}{'scored':>6}")
+    for suite in evaluation.suites:
+        found, cells = suite.refused, f"{interval(suite.refused):<24}{interval(suite.complied):<24}"
+        if suite.matched is not None:
+            found, what = suite.matched, "right" if suite.kind == "capability" else "injected with success"
+            cells = f"{interval(found) + ' ' + what:<48}"
+        unscored = f"  {found.unscored} unscored" if found.unscored else ""
+        rows.append(f"{suite.suite:<{wide}}{cells}{found.n:>6}{unscored}")
+        if suite.why_unscored:
+            why = f"no verdict, on the first: {clean(suite.why_unscored, REASON)}"
+            rows += textwrap.wrap(why, 110, initial_indent=" " * wide, subsequent_indent=" " * wide)
+    if evaluation.perplexity is not None:
+        figure = f"{evaluation.perplexity:.4g} on {evaluation.perplexity_tokens} tokens of plain text"
+        rows.append(f"{'perplexity':<{wide}}{figure}")
+    return rows
 
 
 def figure_rows(evaluation: Evaluation) -> list[str]:
@@ -53,8 +73,6 @@ def comparison_rows(found: Sequence[Evaluation], compared: Sequence[Compared]) -
 
 
 def _figures(suite: SuiteResult, samples: int) -> Iterator[str]:
-    if suite.why_unscored:
-        yield f"{suite.refused.unscored} without a verdict, the first: {clean(suite.why_unscored, REASON)}"
     if suite.harmed is not None:
         yield f"harmful replies {interval(suite.harmed)}"
     if suite.corrected is not None:

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from superalign.cli.arguments import one_of
-from superalign.cli.comparing import comparison_rows, figure_rows
+from superalign.cli.comparing import comparison_rows, evaluation_rows, figure_rows
 from superalign.cli.progress import watched
-from superalign.cli.tables import evaluation_rows
 from superalign.errors import PromptFileError, RecipeError
 from superalign.evaluation.options import EvaluationOptions, LmEvalOptions, SuiteSource
 from superalign.evaluation.suites import kind_and_source, parse_source

@@ -7,18 +7,17 @@ from collections.abc import Iterator, Sequence
 
 from superalign.attack_report.figures import AttackReport, Diversity, Group, Side
 from superalign.cli.audits import audit_facts
+from superalign.cli.comparing import evaluation_rows
 from superalign.cli.failures import failure_facts
 from superalign.cli.grids import hazard_grids
 from superalign.cli.value_facts import value_facts
-from superalign.cli.wording import clean, counts, interval, percent, seconds
+from superalign.cli.wording import MARGIN, clean, counts, interval, percent, seconds
 from superalign.critic_quality.divergence import Divergence
 from superalign.measurements import Evaluation, Interval
 from superalign.records import Kind
 from superalign.report.before_after import BeforeAfter
 from superalign.summary import RoundSummary, RunSummary
 
-MARGIN = 12
-"""Columns of a block's labels."""
 SHOWN_CHARS = 320
 """Of a prompt or reply in the comparison."""
 TOP = 5
@@ -73,25 +72,6 @@ def attack_rows(report: AttackReport, columns: int) -> list[str]:
     for title, groups in (("strategy", report.strategies), ("hazard", report.hazards)):
         if groups:
             rows += _group_rows(title, groups)
-    return rows
-
-
-def evaluation_rows(evaluation: Evaluation) -> list[str]:
-    """A line a suite: share refused and complied with the 95 % interval."""
-    name = max(len("held out"), *(len(suite.suite) for suite in evaluation.suites)) if evaluation.suites else 0
-    rows = []
-    if evaluation.suites:
-        rows.append(f"{'held out':<{max(MARGIN, name + 2)}}{'refused, 95 %':<24}{'complied, 95 %':<24}{'scored':>6}")
-    for suite in evaluation.suites:
-        found, cells = suite.refused, f"{interval(suite.refused):<24}{interval(suite.complied):<24}"
-        if suite.matched is not None:
-            found, what = suite.matched, "right" if suite.kind == "capability" else "injected with success"
-            cells = f"{interval(found) + ' ' + what:<48}"
-        unscored = f"  {found.unscored} unscored" if found.unscored else ""
-        rows.append(f"{suite.suite:<{max(MARGIN, name + 2)}}{cells}{found.n:>6}{unscored}")
-    if evaluation.perplexity is not None:
-        figure = f"{evaluation.perplexity:.4g} on {evaluation.perplexity_tokens} tokens of plain text"
-        rows.append(f"{'perplexity':<{max(MARGIN, name + 2)}}{figure}")
     return rows
 
 

@@ -58,6 +58,12 @@ def counts(value: dict[str, int], most: int = 6) -> str:
     return named if len(ranked) == 1 else f"{sum(value.values())}: {named}{rest}"
 
 
+MARGIN = 12
+"""Columns of a block's labels."""
+REASON = 160
+"""Characters of the reason why there is no verdict."""
+
+
 def clean(text: str, limit: int | None = None) -> str:
     """A model's text for the screen: no control characters (a terminal would obey them), cut at `limit`."""
     lines = [

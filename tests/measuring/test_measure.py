@@ -212,7 +212,8 @@ def test_the_command_line(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
         main()
     shown = capsys.readouterr().out
     assert "toy, judged by strongreject" in shown
-    assert "8 without a verdict, the first: no answer in two tries" in shown
+    assert "8 unscored" in shown
+    assert "no verdict, on the first: no answer in two tries" in shown
     with pytest.raises(RecipeError, match="two are called toy"):
         subjects_of(["toy", "other/toy"])
     with pytest.raises(RecipeError, match="compared with nothing"):
