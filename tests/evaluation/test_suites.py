@@ -79,7 +79,7 @@ def test_faults_name_file_and_line(tmp_path, name, text, said):
 
 def test_foreign_files_need_a_kind(tmp_path):
     path = write(tmp_path, "s.jsonl", '{"prompt": "x"}\n')
-    assert "kind=harmful" in fault(path)
+    assert "write `harmful:FILE`, " in fault(path)
     assert load(path, kind="lookalike").kind == "lookalike"
 
 
