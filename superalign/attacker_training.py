@@ -59,7 +59,7 @@ class AttackerPlan:
     goals: Sequence[Seed]
     """Harmful seeds that a written strategy can put into words."""
     attacker: Callable[[int, Served], Attacker]
-    """Round -> who attacks in it."""
+    """(round, its served attacker) -> who attacks in that round."""
     cast: Callable[[int, str, Served], Cast]
     """(round, served learner, attacker) -> who acts in a probe: written strategies only, nothing revised."""
     vectorise: Vectorise

@@ -147,11 +147,7 @@ class Critics:
         """prompt: the one that tells the form; one of the user's own that knows only lines is not answered in JSON."""
         engine, told = choose(self.recipe.pool).type, "json" in prompt.slots
         if options.format == "json" and (engine == "transformers" or not told):
-            why = (
-                "it never reads {{ json }}"
-                if not told
-                else "it needs an engine that holds replies to a schema, as vLLM does"
-            )
+            why = "only vLLM holds replies to a schema" if told else "it never reads {{ json }}"
             raise RecipeError(f"format: json of {prompt.path}: {why}", "set the critic's format to auto or tagged")
         structured = told and (options.format == "json" or (options.format == "auto" and engine == "vllm"))
         return self._asker(options, pool, model, structured=structured)

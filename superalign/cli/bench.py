@@ -46,7 +46,7 @@ def _settings(run: Any, settings: Sequence[str]) -> dict[str, Any]:
         if not equals or name not in known:
             raise RecipeError(f"--set {setting}: not a setting of this bench", nearest(name, known))
         try:
-            found[name] = TypeAdapter(hints[name]).validate_python(yaml.safe_load(text), strict=None)
+            found[name] = TypeAdapter(hints[name]).validate_python(yaml.safe_load(text))
         except (yaml.YAMLError, ValidationError) as error:
             what = f"--set {setting}: {'; '.join(_messages(error))}"
             raise RecipeError(what, f"{name} is {inspect.formatannotation(hints[name])}") from None

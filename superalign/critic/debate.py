@@ -57,7 +57,7 @@ class DebateCritic:
 
     async def _argue(self, side: Side, number: int, transcript: str, response: Response) -> str:
         said, reply = conversation_text(response.attack.messages), response.generation.text
-        mark = fence(self.arguer.run_seed, said, reply, transcript)
+        mark, structured = fence(self.arguer.run_seed, said, reply, transcript), self.arguer.structured
         messages = self.argue_prompt.messages(
             constitution=listed(self.judge.constitution.applying_to(response.attack.seed)),
             conversation=mark.around(said),
@@ -65,9 +65,8 @@ class DebateCritic:
             mark=mark.mark,
             side=side,
             transcript=mark.around(transcript) if transcript else "",
-            json=self.arguer.structured,
+            json=structured,
         )
-        structured = self.arguer.structured
         return await self.arguer.ask(
             messages, lambda text: spoken(text, reply) if structured else argument(text, said, reply),
             response.attack.id, "debate", response.index, number, side,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 from superalign.critic.asking import Asker
 from superalign.critic.constitution import Constitution
@@ -45,12 +44,14 @@ class Judge:
             form=self.form.render(json=structured, vector=vector),
             **{slot: mark.around(text) for slot, text in more.items()},
         )
-        form = partial(schema_of, constitution, reply, vector=vector, max_tokens=self.asker.max_tokens)
+        schema = None
+        if structured:
+            schema = schema_of(constitution, reply, vector=vector, max_tokens=self.asker.max_tokens)
         return await self.asker.ask(
             messages,
             lambda text: read(text, reply, constitution, critic, self.combine),
             response.attack.id, step, response.index,
-            schema=form() if structured else None,
+            schema=schema,
         )  # fmt: skip
 
 
