@@ -7,10 +7,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from superalign.exchanges import Critique, Revision
-from superalign.prompts import PromptTemplate, load_prompt, prompt_path
+from superalign.files.find import prompt_path
+from superalign.files.templates import PromptTemplate, load_prompt
 from superalign.protocols import DropError, InferencePool, Sampling
-from superalign.records import Attack, Message, Messages, Rate, Response, Temperature
+from superalign.records.base import Rate, Temperature
+from superalign.records.exchange import Critique, Revision
+from superalign.records.rollout import Attack, Message, Messages, Response
 from superalign.seeding import derive_seed
 
 REVISE_SLOTS = ("critique", "harmful")

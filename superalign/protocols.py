@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, runtime_checkable
 
-from superalign.examples import Checkpoint, Demonstration, PreferencePair
-from superalign.exchanges import Critique, Exchange, Revision
-from superalign.measurements import Evaluation, ItemResult
-from superalign.records import Attack, Generation, Messages, Record, Response, Walk
+from superalign.records.base import Record
+from superalign.records.evaluation import Evaluation, ItemResult
+from superalign.records.exchange import Critique, Exchange, Revision
+from superalign.records.rollout import Attack, Generation, Messages, Response, Walk
+from superalign.records.training import Checkpoint, Demonstration, PreferencePair
 
 OnItem = Callable[[ItemResult], Awaitable[None]]
 """Told of every evaluated item as soon as it is there, so that it can be written down."""

@@ -16,13 +16,13 @@ from typing import Any, Protocol
 
 from pydantic import Field
 
+from superalign.analysis.summary import RoundSummary, summarise
+from superalign.config.recipe import TrackerName
 from superalign.errors import RecipeError
-from superalign.recipe import TrackerName
-from superalign.records import Record
-from superalign.store.files import write_json
-from superalign.store.layout import read_record
+from superalign.records.base import Record
+from superalign.store.atomic import write_json
+from superalign.store.round_folder import read_record
 from superalign.store.run_folder import RunFolder
-from superalign.summary import RoundSummary, summarise
 
 _MARK = "tracked.json"
 """In `logs/`."""

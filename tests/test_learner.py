@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from superalign.exchanges import Critique, Verdict
+from superalign.files.find import prompt_path
+from superalign.files.templates import load_prompt
 from superalign.learner import REVISE_SLOTS, LearnerOptions, PoolLearner
-from superalign.prompts import load_prompt, prompt_path
 from superalign.protocols import DropError, Sampling
-from superalign.records import Attack, Generation, Message, Messages, Seed
+from superalign.records.exchange import Critique, Verdict
+from superalign.records.rollout import Attack, Generation, Message, Messages, Seed
 
 SEED = Seed(id="s", goal="bake bread", intent="benign")
 ATTACK = Attack(

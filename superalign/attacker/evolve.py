@@ -7,14 +7,14 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from superalign.attacker.archive import Archive
-from superalign.attacker.chain import Element, PromptStrategy, chained, elements_of
-from superalign.attacker.memory import State
-from superalign.attacker.meta import STYLES
+from superalign.attacker.history import State
+from superalign.attacker.map_elites import Archive
 from superalign.attacker.options import EVOLVED
-from superalign.attacker.strategy import Strategy
+from superalign.attacker.strategies.chain import Element, PromptStrategy, chained, elements_of
+from superalign.attacker.strategies.front_matter import STYLES
+from superalign.attacker.strategies.protocol import Strategy
 from superalign.protocols import DropError
-from superalign.records import Walk
+from superalign.records.rollout import Walk
 
 EXPLORE = 0.2
 """Share of walks that get a random chain."""

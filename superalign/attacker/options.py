@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from superalign.hub import HUB
-from superalign.records import Hazard, Intent, Kind, Rate
+from superalign.files.hub_datasets import HUB
+from superalign.records.base import Hazard, Intent, Kind, Rate
 
 EVOLVED = "evolve"
 """The strategy of the mix that breeds chains of the others; its attacks bear the name `evolve:CHAIN`."""

@@ -1,1 +1,1 @@
-"""Benchmarks that state what superalign costs against the bare libraries."""
+"""Speed and memory of this machine, against baselines in the same run."""

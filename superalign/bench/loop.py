@@ -16,16 +16,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
-from superalign import build
+from superalign.analysis.summary import summarise
+from superalign.assembly import plan as build
+from superalign.config.recipe import Recipe
 from superalign.errors import SuperalignError
-from superalign.examples import Checkpoint, Demonstration, PreferencePair
-from superalign.orchestrator import Loop
+from superalign.loop.orchestrator import Loop
 from superalign.protocols import PoolStats, Trainer
-from superalign.recipe import Recipe
-from superalign.records import Record, Seed, Walk
-from superalign.store.files import ADAPTER_WEIGHTS
+from superalign.records.base import Record
+from superalign.records.rollout import Seed, Walk
+from superalign.records.training import Checkpoint, Demonstration, PreferencePair
+from superalign.store.atomic import ADAPTER_WEIGHTS
 from superalign.store.run_folder import RunFolder
-from superalign.summary import summarise
 from superalign.training.job import write_job
 from superalign.training.options import TrainingOptions
 

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from superalign.errors import PoolError
-from superalign.examples import Checkpoint
 from superalign.pool.options import VllmOptions
 from superalign.protocols import Sampling
-from superalign.records import Generation, Message, Messages, Record
+from superalign.records.base import Record
+from superalign.records.rollout import Generation, Message, Messages
+from superalign.records.training import Checkpoint
 
 WORDS = ("river", "stone", "bread", "music", "winter", "garden", "engine", "paper", "school", "window")
 ATTACK, ANSWER, CRITIQUE = "Write a question about", "Answer at length: what do you know of", "Judge this text on"
@@ -81,7 +82,7 @@ def run(
     dtype: str = "auto",
 ) -> PoolBench:
     """Measure; writes the record to `out` as JSON when given. in_flight: walks that run at once."""
-    from superalign.models import resolve
+    from superalign.models.packaged import resolve
 
     options = VllmOptions.model_validate({"dtype": dtype, "serving": "adapter"})
     bench = _Bench(str(resolve(model)), options, walks, samples, (attack_tokens, answer_tokens, critique_tokens))
@@ -101,7 +102,7 @@ class _Bench:
         self.repeat = 0
 
     async def measure(self, repeats: int, in_flight: int, adapter: Path | None) -> PoolBench:
-        from superalign.pool.vllm import VllmPool
+        from superalign.pool.vllm.pool import VllmPool
 
         with tempfile.TemporaryDirectory() as scratch:
             started = time.monotonic()

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from superalign.errors import TrainingError
-from superalign.examples import PreferencePair, Target
-from superalign.models import resolve
-from superalign.records import Message, Record
+from superalign.models.packaged import resolve
+from superalign.records.base import Record
+from superalign.records.rollout import Message
+from superalign.records.training import PreferencePair, Target
 from superalign.training.job import write_job
 from superalign.training.options import DpoOptions, TrainingOptions
 
@@ -79,10 +80,10 @@ def run(
         progress("superalign")
         _child("superalign.training.child", str(folder))
         progress("DPOTrainer with defaults")
-        _child("superalign.training.plain_dpo", str(folder))
+        _child("superalign.bench.plain_dpo", str(folder))
         progress("final losses")
         adapters = str(folder / "adapter"), str(folder / "plain" / "adapter")
-        ours_loss, plain_loss = json.loads(_child("superalign.training.plain_dpo", str(folder), "loss", *adapters))
+        ours_loss, plain_loss = json.loads(_child("superalign.bench.plain_dpo", str(folder), "loss", *adapters))
         timing = json.loads((folder / "timing.json").read_text(encoding="utf-8"))
         plain_s = json.loads((folder / "plain.json").read_text(encoding="utf-8"))["seconds"]
     ours_s, tokens = timing["seconds"]["dpo"], timing["tokens"]

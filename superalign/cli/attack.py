@@ -6,13 +6,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from superalign.cli.format import command
 from superalign.cli.progress import watched
 from superalign.cli.run import opened
 from superalign.cli.show import print_run
-from superalign.cli.wording import command
+from superalign.config.recipe import load_recipe
 from superalign.errors import ModelError
-from superalign.recipe import load_recipe
-from superalign.store.files import sha256_adapter
+from superalign.store.atomic import sha256_adapter
 
 
 def attack(
@@ -29,7 +29,7 @@ def attack(
     recipe = recipe.model_copy(update={"floor": None})  # nothing is trained on the critic's word
     if adapter is not None and not (adapter / "adapter_config.json").is_file():
         raise ModelError(f"{adapter} is no LoRA adapter", "name the folder that holds adapter_config.json")
-    from superalign import build
+    from superalign.assembly import plan as build
 
     beside, path = recipe_path.resolve().parent, out or Path("runs") / f"{recipe.name}-attack"
     resolved, inputs = build.resolve(recipe, beside)

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from superalign.attacker.given import Given, find, plan
-from superalign.attacker.plugins import PluginStrategy
-from superalign.attacker.strategies import PromptStrategy, load_strategies, strategy_files
-from superalign.attacker.strategy import Strategy
+from superalign.attacker.seeds.from_cli_name import Given, find, plan
+from superalign.attacker.strategies.load import PromptStrategy, load_strategies, strategy_files
+from superalign.attacker.strategies.plugin import PluginStrategy
+from superalign.attacker.strategies.protocol import Strategy
+from superalign.cli.format import clean, listed, width
 from superalign.cli.progress import watched
-from superalign.cli.wording import clean, listed, width
 from superalign.errors import PromptFileError
-from superalign.exchanges import Answer, Dropped, Exchange
-from superalign.plugins import entry_names
-from superalign.records import Walk
+from superalign.files.plugins import entry_names
+from superalign.records.exchange import Answer, Dropped, Exchange
+from superalign.records.rollout import Walk
 
 Played = list[Exchange | Dropped]
 
@@ -74,7 +74,7 @@ def validate(paths: Sequence[str], fields: Sequence[str], as_json: bool) -> int:
 
 def preview(path: str, n: int, mix: str | None, fields: Sequence[str], as_json: bool) -> None:
     """Print the first attack of each walk."""
-    from superalign.rehearsal import rehearse
+    from superalign.standalone.preview_attacks import rehearse
 
     walks, strategies = _planned(path, mix, fields, n)
     _show([walk[:1] for walk in asyncio.run(rehearse(walks, strategies))], as_json)
@@ -83,7 +83,7 @@ def preview(path: str, n: int, mix: str | None, fields: Sequence[str], as_json: 
 def try_out(wanted: Wanted, as_json: bool) -> None:
     """Play and print every walk, and how many of them worked."""
     walks, strategies = _planned(wanted.path, wanted.mix, wanted.fields, wanted.n)
-    from superalign.trial import attempt
+    from superalign.standalone.try_attacks import attempt
 
     played = watched(
         lambda observer: attempt(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from superalign.cli.arguments import Json, one_of
+from superalign.cli.options import Json, one_of
 
 app = typer.Typer(
     help="Attack strategies, prompt files and plug-ins of your own.",

@@ -1,4 +1,4 @@
-"""`bench`: measurements of this machine; each is a module of superalign/bench with a `run`."""
+"""`bench`: measurements; each is a module with a `run`, whose parameters are its settings."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any, get_type_hints
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from superalign.cli.ending import run_until_stopped
-from superalign.cli.wording import clean
+from superalign.cli.exit import run_until_stopped
+from superalign.cli.format import clean
+from superalign.config.recipe import Recipe
 from superalign.errors import RecipeError
-from superalign.prompts import nearest
-from superalign.recipe import Recipe
+from superalign.files.yaml_lines import nearest
 
 
-def bench(name: str, settings: Sequence[str], as_json: bool) -> None:
-    """Run one and print its figures; a setting is `NAME=VALUE`, a parameter of that bench's `run`."""
-    module = importlib.import_module(f"superalign.bench.{name}")
+def bench(module_name: str, settings: Sequence[str], as_json: bool) -> None:
+    """Run the one of a module and print its figures; a setting is `NAME=VALUE`, a parameter of that bench's `run`."""
+    module = importlib.import_module(module_name)
     try:
         result = module.run(**_settings(module.run, settings))
         if asyncio.iscoroutine(result):

@@ -6,12 +6,9 @@ from typing import Annotated
 
 import typer
 
-from superalign.cli.arguments import Json, one_of
+from superalign.cli.options import Json, one_of
 
-BENCHES = (
-    "pool", "train", "loop", "attack", "attacker", "critic", "escalation", "injection", "gate", "review", "values",
-    "effort",
-)  # fmt: skip
+BENCHES = ("pool", "train", "loop")
 
 
 def bench(
@@ -21,11 +18,11 @@ def bench(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure this machine, or what a part of the loop is worth.
+    """Measure speed and memory of this machine.
 
-    pool, train, loop: speed and memory against baselines. gate: how often it errs, `--set run=DIR`. The others: what
-    searching, training the attacker, a critic, asking people, or a strategy for changed values is worth.
+    pool, train, loop: each against a baseline in the same run. What the documents' other tables came from is
+    `python -m benchmarks` in a clone.
     """
     from superalign.cli.bench import bench
 
-    bench(one_of("NAME", what, *BENCHES), settings or [], as_json)
+    bench(f"superalign.bench.{one_of('NAME', what, *BENCHES)}", settings or [], as_json)

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from superalign.cli.wording import clean, width
+from superalign.cli.format import clean, width
 from superalign.critic.constitution import Constitution, Principle, load_constitution
-from superalign.critic.versions import Difference, PrincipleChange, difference
-from superalign.prompts import prompt_path
+from superalign.critic.constitution_diff import Difference, PrincipleChange, difference
+from superalign.files.find import prompt_path
 
 MARKS = {"added": "+", "removed": "-", "changed": "~"}
 

@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from superalign.cli.format import clean, interval, width
 from superalign.cli.progress import watched
-from superalign.cli.wording import clean, interval, width
-from superalign.critic_quality.agreement import Estimate
-from superalign.critic_quality.calibration import Calibrated
-from superalign.critic_quality.labels import load_labels, parse_columns
-from superalign.critic_quality.metrics import Figures
-from superalign.critic_quality.options import Question
-from superalign.critic_quality.report import Calibration, Correction, QuestionQuality
-from superalign.measured_critic import Who
-from superalign.recipe import load_recipe
-from superalign.store.files import write_json
+from superalign.config.critic_calibration import Who
+from superalign.config.recipe import load_recipe
+from superalign.critic.quality.calibration import Calibrated
+from superalign.critic.quality.labelled_replies import load_labels, parse_columns
+from superalign.critic.quality.metrics import Figures
+from superalign.critic.quality.options import Question
+from superalign.critic.quality.report import Calibration, Correction, QuestionQuality
+from superalign.stats.agreement import Estimate
+from superalign.store.atomic import write_json
 
 _MARGIN = 14
 _HAZARD_CHARS = 28
@@ -43,7 +43,7 @@ def calibrate(wanted: Wanted, as_json: bool) -> None:
     """Measure, print, and keep the file where one is named."""
     items = load_labels(wanted.labels, parse_columns(wanted.columns))
     recipe, _ = load_recipe(wanted.recipe, wanted.overrides)
-    from superalign import critic_trial
+    from superalign.standalone import calibrate_critic as critic_trial
 
     found = watched(
         lambda observer: critic_trial.calibration(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from superalign.cli.arguments import Json, one_of
+from superalign.cli.options import Json, one_of
 
 app = typer.Typer(help="The critic: how far it can be trusted.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -6,12 +6,13 @@ import json
 import textwrap
 from pathlib import Path
 
-from superalign import __version__, models
-from superalign.cli.machine import Machine, hub_state, look
-from superalign.cli.wording import command, size, width
+from superalign import __version__
+from superalign.cli.format import command, size, width
+from superalign.cli.machine_facts import Machine, hub_state, look
+from superalign.models import packaged as models
 from superalign.pool.choice import AutoOptions
 from superalign.pool.choice import choose as choose_engine
-from superalign.records import Record
+from superalign.records.base import Record
 
 MIN_FREE_BYTES = 2 * 2**30
 """Of disk: the models, an engine's compile cache and a small run."""

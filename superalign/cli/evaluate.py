@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from superalign.cli.arguments import one_of
-from superalign.cli.comparing import comparison_rows, evaluation_rows, figure_rows
+from superalign.cli.options import one_of
 from superalign.cli.progress import watched
+from superalign.cli.text.evaluation import comparison_rows, evaluation_rows, figure_rows
 from superalign.errors import PromptFileError, RecipeError
+from superalign.evaluation.load_suites import kind_and_source, parse_source
 from superalign.evaluation.options import EvaluationOptions, LmEvalOptions, SuiteSource
-from superalign.evaluation.suites import kind_and_source, parse_source
 
 if TYPE_CHECKING:
-    from superalign.measuring.measure import Question, Subject
+    from superalign.standalone.evaluate_models import Question, Subject
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def sources(asked: Asked) -> tuple[SuiteSource, ...]:
 def evaluate(model: str, adapter: Path | None, asked: Asked, out: Path | None, as_json: bool) -> None:
     """Measure and print; `out` keeps every reply with its verdict."""
     question = _question(asked)
-    from superalign.measuring.measure import Subject, measure
+    from superalign.standalone.evaluate_models import Subject, measure
 
     subject = Subject(adapter.name if adapter else "base", model, adapter)
     with tempfile.TemporaryDirectory(prefix="superalign-") as scratch:
@@ -78,7 +78,7 @@ def evaluate(model: str, adapter: Path | None, asked: Asked, out: Path | None, a
 def compare(models: Sequence[str], asked: Asked, out: Path | None, as_json: bool) -> None:
     """Measure all, hold them against the first, and print."""
     question, subjects = _question(asked), subjects_of(models)
-    from superalign.measuring.measure import measure_all
+    from superalign.standalone.evaluate_models import measure_all
 
     with tempfile.TemporaryDirectory(prefix="superalign-") as scratch:
         found, compared = watched(lambda observer: measure_all(subjects, question, out or Path(scratch), observer))
@@ -91,7 +91,7 @@ def compare(models: Sequence[str], asked: Asked, out: Path | None, as_json: bool
 
 def subjects_of(models: Sequence[str]) -> list[Subject]:
     """`[NAME=]M[+ADAPTER]` as models with names of their own; raises RecipeError for fewer than two, or equal names."""
-    from superalign.measuring.measure import Subject
+    from superalign.standalone.evaluate_models import Subject
 
     found = []
     for spec in models:
@@ -108,9 +108,9 @@ def subjects_of(models: Sequence[str]) -> list[Subject]:
 
 
 def _question(asked: Asked) -> Question:
-    from superalign.critic.given import KINDS
-    from superalign.measuring.measure import Question
-    from superalign.pool.given import pool_given
+    from superalign.critic.from_cli_name import KINDS
+    from superalign.pool.from_cli_name import pool_given
+    from superalign.standalone.evaluate_models import Question
 
     if not asked.judge.endswith((".yaml", ".yml")):
         one_of("--judge", asked.judge, *KINDS)

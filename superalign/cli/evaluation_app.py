@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from superalign.cli.arguments import Json, one_of
-from superalign.records import HOTTEST
+from superalign.cli.options import Json, one_of
+from superalign.records.base import HOTTEST
 
 Suites = Annotated[
     list[str] | None,

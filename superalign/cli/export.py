@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Literal, cast
 
 from superalign import __version__
-from superalign.cli.wording import command, seconds, size
+from superalign.analysis.summary import RunSummary, summarise
+from superalign.cli.format import command, seconds, size
 from superalign.errors import ExportError
-from superalign.examples import Checkpoint
-from superalign.export_card import ModelCardFacts, RoundFacts
-from superalign.store.files import sha256_file
-from superalign.store.layout import MANIFEST, RESOLVED
+from superalign.export.model_card import ModelCardFacts, RoundFacts
+from superalign.records.training import Checkpoint
+from superalign.store.atomic import sha256_file
+from superalign.store.round_folder import MANIFEST, RESOLVED
 from superalign.store.run_folder import RunFolder
-from superalign.summary import RunSummary, summarise
 
 
 def export(path: Path, form: str, to: Path, number: int | None, dtype: str, as_json: bool) -> None:
@@ -28,8 +28,8 @@ def export(path: Path, form: str, to: Path, number: int | None, dtype: str, as_j
         checkpoint = _chosen(folder, number)
         run = summarise(folder)
         located = folder.located(checkpoint)
-        from superalign import export as exporter
-        from superalign.models import resolve
+        from superalign.export import export as exporter
+        from superalign.models.packaged import resolve
 
         started = time.monotonic()
         print(f"exporting {checkpoint.id} of {path} as {form}, and checking it", file=sys.stderr, flush=True)
@@ -92,7 +92,7 @@ def card(folder: RunFolder, run: RunSummary, checkpoint: Checkpoint, name: str) 
 
 def _described(base: str, is_hub: bool) -> dict[str, object]:
     """What is known of the base: its package, or its hub id."""
-    from superalign.models import PACKAGED, cache
+    from superalign.models.packaged import PACKAGED, cache
 
     for name, model in PACKAGED.items():
         if base in (name, str(cache() / name)):

@@ -7,15 +7,16 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+from superalign.analysis.failure_clusters import FailureCluster, FailureReport
+from superalign.analysis.run_hazards import add_hazard, hazard_book
+from superalign.cli.format import clean, command, width
 from superalign.cli.run import origin
-from superalign.cli.wording import clean, command, width
+from superalign.config.hazards_file import load_hazards
+from superalign.config.recipe import load_recipe
 from superalign.errors import RunFolderError
-from superalign.failures import FailureCluster, FailureReport
-from superalign.own_hazards import add_hazard, hazard_book, load_hazards
-from superalign.prompts import nearest
-from superalign.recipe import load_recipe
-from superalign.records import HAZARDS, OwnHazard
-from superalign.store.layout import ROUNDS, read_record
+from superalign.files.yaml_lines import nearest
+from superalign.records.base import HAZARDS, OwnHazard
+from superalign.store.round_folder import ROUNDS, read_record
 from superalign.store.run_folder import RunFolder
 
 _EXAMPLE_CHARS = 60

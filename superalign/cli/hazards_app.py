@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from superalign.cli.arguments import Json
+from superalign.cli.options import Json
 from superalign.cli.rounds_app import RunDir
 
 app = typer.Typer(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from superalign.cli.wording import command
+from superalign.cli.format import command
 from superalign.errors import RecipeError
 
 STARTER = Path(__file__).parent / "starter"

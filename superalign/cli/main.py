@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from superalign.cli.arguments import Json
 from superalign.cli.attackers_app import app as attackers_app
 from superalign.cli.bench_app import bench
 from superalign.cli.constitution_app import app as constitution_app
@@ -17,6 +17,7 @@ from superalign.cli.critic_app import app as critic_app
 from superalign.cli.evaluation_app import compare, evaluate
 from superalign.cli.hazards_app import app as hazards_app
 from superalign.cli.models_app import app as models_app
+from superalign.cli.options import Json
 from superalign.cli.report_app import report
 from superalign.cli.review_app import review
 from superalign.cli.rounds_app import RunDir, export, fork, promote
@@ -158,17 +159,24 @@ for name, group in {
     app.add_typer(group, name=name)
 
 
-def main() -> None:
-    """The console script: every expected error is one message, never a traceback."""
-    from superalign.cli.ending import StoppedError, ended
+@contextmanager
+def reported() -> Iterator[None]:
+    """Every expected error inside the block ends the process with one message, never a traceback."""
+    from superalign.cli.exit import StoppedError, ended
 
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a model's text must not fail on a narrow encoding
     try:
-        app()
+        yield
     except (SuperalignError, StoppedError, BrokenPipeError, ExceptionGroup) as error:
         sys.exit(ended(error))
+
+
+def main() -> None:
+    """The console script."""
+    with reported():
+        app()
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from superalign import models
-from superalign.cli.wording import listed
+from superalign.cli.format import listed
+from superalign.models import packaged as models
 
 
 def list_models(as_json: bool) -> None:

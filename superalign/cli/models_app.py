@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from superalign.cli.arguments import Json
+from superalign.cli.options import Json
 
 app = typer.Typer(help="The models that superalign can fetch.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
-from superalign.cli.ending import run_until_stopped
-from superalign.cli.wording import clean, seconds
+from superalign.cli.exit import run_until_stopped
+from superalign.cli.format import clean, seconds
 from superalign.protocols import Observer, PoolStats
 
 LINE_EVERY_S = 10.0
@@ -29,7 +29,7 @@ class Watcher(Observer, Protocol):
 def watcher(on_round: OnRound = lambda number: None, zero: str = "base") -> Watcher:
     """The one that fits stderr; `on_round` prints the table of a sealed round, `zero` is what round 0 is called."""
     if sys.stderr.isatty():
-        from superalign.cli.bars import Bars
+        from superalign.cli.progress_bars import Bars
 
         return Bars(on_round, zero)
     return Lines(on_round, zero)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from superalign.cli.wording import size
+from superalign.cli.format import size
 from superalign.errors import RunFolderError
 from superalign.report.page import write_report
 from superalign.store.run_folder import RunFolder

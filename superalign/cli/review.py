@@ -9,12 +9,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from superalign.cli.arguments import one_of
+from superalign.cli.options import one_of
 from superalign.errors import RunFolderError
-from superalign.labels import LabelBook, standing
-from superalign.review.board import Board
-from superalign.review.desk import Desk, Reveal
-from superalign.review.files import Format, read_rows, rows_out, write_rows
+from superalign.review.import_export import Format, read_rows, rows_out, write_rows
+from superalign.review.labels import LabelBook, standing
+from superalign.review.queue import Board
+from superalign.review.session import Desk, Reveal
 from superalign.store.run_folder import RunFolder
 
 
@@ -65,8 +65,8 @@ def _export(folder: RunFolder, path: Path, form: Format, reveal: Reveal) -> None
 def _serve(folder: RunFolder, author: str, reveal: Reveal, host: str, port: int) -> None:
     import uvicorn
 
+    from superalign.review.access import Entry
     from superalign.review.app import make_app
-    from superalign.review.entry import Entry
 
     listening = _listen(host, port)
     port = int(listening.getsockname()[1])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from superalign.cli.arguments import Json, one_of
+from superalign.cli.options import Json, one_of
 
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.", show_default=False)]
 
@@ -51,7 +51,7 @@ def promote(
 
     Whatever the gate said. The next round starts from it, and export and show follow. No round may be under way.
     """
-    from superalign.cli.rounds import promote
+    from superalign.cli.promote_fork import promote
 
     promote(folder, number, reason, as_json)
 
@@ -72,6 +72,6 @@ def fork(
 
     Model, suites and judge stay, so that the gate can compare; `superalign resume DIR2` plays the next rounds.
     """
-    from superalign.cli.rounds import fork
+    from superalign.cli.promote_fork import fork
 
     fork(folder, number, out, recipe, overrides or [], as_json)

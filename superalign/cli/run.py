@@ -13,17 +13,17 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from superalign.cli.ending import run_until_stopped
+from superalign.cli.exit import run_until_stopped
+from superalign.cli.format import command, width
 from superalign.cli.progress import watcher
 from superalign.cli.report import refresh
 from superalign.cli.show import closing, print_run
-from superalign.cli.tables import comparison, overview, round_block
-from superalign.cli.wording import command, width
+from superalign.cli.text.run import comparison, overview, round_block
+from superalign.config.recipe import Recipe, load_recipe
 from superalign.errors import RecipeError, RunFolderError
-from superalign.recipe import Recipe, load_recipe
-from superalign.store.files import write_json
-from superalign.store.layout import MANIFEST
+from superalign.store.atomic import write_json
 from superalign.store.manifest import RunInputs
+from superalign.store.round_folder import MANIFEST
 from superalign.store.run_folder import RunFolder
 
 FREE = ("rounds", "pool", "max_walks", "track")
@@ -35,7 +35,8 @@ ORIGIN = "origin.json"
 def dry_run(recipe_path: Path, overrides: Sequence[str], rounds: int | None, as_json: bool) -> None:
     """Check a recipe and every file it names, and say what was found."""
     recipe, _ = load_recipe(recipe_path, _with_rounds(overrides, rounds))
-    from superalign import build, tracking
+    from superalign import tracking
+    from superalign.assembly import plan as build
 
     tracking.require(recipe.track)
     facts = build.check(recipe, _beside(recipe_path))
@@ -50,7 +51,7 @@ def dry_run(recipe_path: Path, overrides: Sequence[str], rounds: int | None, as_
 def run(recipe_path: Path, out: Path | None, overrides: Sequence[str], rounds: int | None, as_json: bool) -> None:
     """Play a recipe in a new run folder, or in the one that holds a run of it already."""
     recipe, text = load_recipe(recipe_path, _with_rounds(overrides, rounds))
-    from superalign import build
+    from superalign.assembly import plan as build
 
     beside, path = _beside(recipe_path), out or Path("runs") / recipe.name
     with opened(path, text, *build.resolve(recipe, beside)) as folder:
@@ -77,7 +78,7 @@ def resume(path: Path, recipe_path: Path | None, rounds: int | None, as_json: bo
         recipe = _kept_recipe(folder)
         recipe = recipe.model_copy(update={"rounds": rounds}) if rounds else recipe
         beside = _beside(recipe_path) if recipe_path else origin(path)
-        from superalign import build
+        from superalign.assembly import plan as build
 
         resolved, inputs = build.resolve(recipe, beside)
         folder.require_same(resolved, inputs, free=FREE)
@@ -88,9 +89,9 @@ def resume(path: Path, recipe_path: Path | None, rounds: int | None, as_json: bo
 
 def _play(recipe: Recipe, beside: Path, folder: RunFolder, as_json: bool) -> None:
     """The loop, with a block of figures on stdout after each round, and the comparison at the end."""
-    from superalign import build
-    from superalign.orchestrator import Loop
-    from superalign.summary import summarise
+    from superalign.analysis.summary import summarise
+    from superalign.assembly import plan as build
+    from superalign.loop.orchestrator import Loop
     from superalign.tracking import Tracking
 
     def on_round(number: int) -> None:

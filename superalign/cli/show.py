@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from superalign.cli.tables import as_text, comparison
-from superalign.cli.wording import command, width
+from superalign.analysis.summary import summarise
+from superalign.cli.format import command, width
+from superalign.cli.text.run import as_text, comparison
 from superalign.errors import RunFolderError
 from superalign.report.before_after import before_after
 from superalign.store import manifest
-from superalign.store.layout import LOCK, MANIFEST, ROUNDS, read_record
+from superalign.store.round_folder import LOCK, MANIFEST, ROUNDS, read_record
 from superalign.store.run_folder import RunFolder
-from superalign.summary import summarise
 
 
 def show(path: Path, as_json: bool) -> None:

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from superalign.cli.wording import clean, counts, listed, width
+from superalign.cli.format import clean, counts, listed, width
 from superalign.errors import PromptFileError
+from superalign.evaluation.answer_keys import expected
 from superalign.evaluation.items import Suite
-from superalign.evaluation.keys import expected
+from superalign.evaluation.load_suites import find_suite, kind_and_source, load_suite, locate, parse_source
 from superalign.evaluation.options import EvaluationOptions
-from superalign.evaluation.public import FOLDER, PUBLIC, data_folder, local_file
-from superalign.evaluation.suites import find_suite, kind_and_source, load_suite, locate, parse_source
-from superalign.prompts import prompt_path
+from superalign.evaluation.public_suites import FOLDER, PUBLIC, data_folder, local_file
+from superalign.files.find import prompt_path
 
 SHOWN = 5
 """Prompts that `show` prints ..."""

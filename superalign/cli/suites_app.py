@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from superalign.cli.arguments import Json
+from superalign.cli.options import Json
 
 app = typer.Typer(help="Held-out suites, shipped, public and your own.", no_args_is_help=True, rich_markup_mode=None)
 Data = Annotated[

@@ -8,8 +8,8 @@ from typing import Protocol
 from superalign.critic.constitution import Constitution
 from superalign.critic.model_options import ClassifierOptions, Judgement
 from superalign.critic.scoring import assembled
-from superalign.exchanges import Critique, Refusal
-from superalign.records import Response
+from superalign.records.exchange import Critique, Refusal
+from superalign.records.rollout import Response
 
 
 class Classifies(Protocol):

@@ -7,9 +7,10 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
-from superalign.exchanges import Critique, PrincipleScore, Refusal, Verdict, Vote
 from superalign.protocols import Critic, DropError
-from superalign.records import Hazard, Rate, Response
+from superalign.records.base import Hazard, Rate
+from superalign.records.exchange import Critique, PrincipleScore, Refusal, Verdict, Vote
+from superalign.records.rollout import Response
 
 Weigh = Callable[[int, Hazard | None], float]
 """The weight of a member's vote, by its place, on an exchange of that hazard."""

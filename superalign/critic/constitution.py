@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from superalign.critic.check_options import RuleCheck
-from superalign.prompts import Faults, Loc, Located, load_yaml_with_lines, nearest, validated
-from superalign.records import Hazard, Seed
+from superalign.critic.checks.options import RuleCheck
+from superalign.files.yaml_lines import Faults, Loc, Located, load_yaml_with_lines, nearest, validated
+from superalign.records.base import Hazard
+from superalign.records.rollout import Seed
 from superalign.seeding import derive_seed
 
 

@@ -10,15 +10,15 @@ import asyncio
 import re
 from typing import Any, Literal
 
-from superalign.critic.asking import Asker
-from superalign.critic.fence import conversation_text, fence, occurs
-from superalign.critic.forms import object_schema, quotations, read_object
-from superalign.critic.judging import Judge, listed
+from superalign.critic.llm.ask import Asker
+from superalign.critic.llm.fence import conversation_text, fence, occurs
+from superalign.critic.llm.json_schema import object_schema, quotations, read_object
+from superalign.critic.llm.judge import Judge, listed
 from superalign.critic.model_options import DebateOptions
 from superalign.critic.scoring import settled
-from superalign.exchanges import Critique
-from superalign.prompts import PromptTemplate
-from superalign.records import Response
+from superalign.files.templates import PromptTemplate
+from superalign.records.exchange import Critique
+from superalign.records.rollout import Response
 from superalign.seeding import derive_seed
 
 Side = Literal["defence", "prosecution"]

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from superalign.critic.asking import Asker
 from superalign.critic.constitution import Constitution
-from superalign.critic.fence import conversation_text, defused, fence
-from superalign.critic.judging import listed
+from superalign.critic.llm.ask import Asker
+from superalign.critic.llm.fence import conversation_text, defused, fence
+from superalign.critic.llm.judge import listed
 from superalign.critic.model_options import Judgement
 from superalign.critic.scoring import assembled
-from superalign.exchanges import REFUSALS, Critique, Refusal
-from superalign.prompts import Faults, PromptTemplate, validated
-from superalign.records import Hazard, Rate, Response
+from superalign.files.templates import PromptTemplate
+from superalign.files.yaml_lines import Faults, validated
+from superalign.records.base import Hazard, Rate
+from superalign.records.exchange import REFUSALS, Critique, Refusal
+from superalign.records.rollout import Response
 
 Labels = Mapping[Judgement, Mapping[str, Rate | Refusal]]
 

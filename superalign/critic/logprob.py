@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from superalign.critic.constitution import Constitution, Principle
-from superalign.critic.fence import conversation_text, fence
-from superalign.critic.judging import listed
+from superalign.critic.llm.fence import conversation_text, fence
+from superalign.critic.llm.judge import listed
 from superalign.critic.model_options import LogprobOptions
 from superalign.critic.scoring import combined, explain, score_of, settle
 from superalign.errors import PromptTooLongError
-from superalign.exchanges import Critique, PrincipleScore, Refusal, Verdict
-from superalign.prompts import Located, PromptTemplate, fail, validated
+from superalign.files.templates import PromptTemplate
+from superalign.files.yaml_lines import Located, fail, validated
 from superalign.protocols import DropError, InferencePool
-from superalign.records import Response
+from superalign.records.exchange import Critique, PrincipleScore, Refusal, Verdict
+from superalign.records.rollout import Response
 
 _PARTIAL = (1 / 3, 2 / 3)
 """P(refuses) between these is a partial refusal: the model can't decide."""

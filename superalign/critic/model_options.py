@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from superalign.exchanges import Refusal
-from superalign.records import Rate, Temperature
+from superalign.records.base import Rate, Temperature
+from superalign.records.exchange import Refusal
 
 OnDispute = Literal["drop", "trust_seed", "trust_critic"]
 """What to do when the seed says harmful and the critic benign, or the reverse, and neither is unsure: give the

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from superalign.critic.check_options import ChecksOptions
+from superalign.critic.checks.options import ChecksOptions
 from superalign.critic.model_options import (
     EXCHANGE_SLOTS,
     AsksModel,
@@ -20,7 +20,7 @@ from superalign.critic.model_options import (
     StrongRejectOptions,
     WritesVerdicts,
 )
-from superalign.records import Rate
+from superalign.records.base import Rate
 
 __all__ = [
     "AsksModel", "ChecksOptions", "ClassifierOptions", "CommitteeOptions", "CriticOptions", "DebateOptions",

@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from superalign.critic.options import PluginOptions
-from superalign.exchanges import Critique, Verdict
-from superalign.plugins import Plugin, load_plugin
+from superalign.files.plugins import Plugin, load_plugin
 from superalign.protocols import DropError
-from superalign.records import Response
+from superalign.records.exchange import Critique, Verdict
+from superalign.records.rollout import Response
 
 _OPEN = dict.fromkeys(("request_harmful", "refusal", "harm", "score"))
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 
-from superalign.critic.fence import conversation_text, fence
-from superalign.critic.forms import object_schema, read_object
-from superalign.critic.judging import Judge, listed
+from superalign.critic.llm.fence import conversation_text, fence
+from superalign.critic.llm.json_schema import object_schema, read_object
+from superalign.critic.llm.judge import Judge, listed
 from superalign.critic.model_options import OnDispute
 from superalign.critic.scoring import settled
-from superalign.exchanges import Critique
-from superalign.prompts import PromptTemplate
-from superalign.records import Response
+from superalign.files.templates import PromptTemplate
+from superalign.records.exchange import Critique
+from superalign.records.rollout import Response
 
 _WINNER = re.compile(r"\W*(?:BETTER\s*:\s*)?(FIRST|SECOND|TIE)\W*", re.IGNORECASE)
 _DECISION = object_schema(

@@ -11,10 +11,10 @@ import re
 from collections import Counter
 
 from superalign.critic.constitution import Constitution
-from superalign.critic.disguise import undisguised
+from superalign.critic.probe.normalise import undisguised
 from superalign.critic.scoring import explain, score_of
-from superalign.exchanges import Critique, Refusal, Verdict
-from superalign.records import Response
+from superalign.records.exchange import Critique, Refusal, Verdict
+from superalign.records.rollout import Response
 
 _NOT = r"(?:can ?not|can't|cant|could(?: not|n't)|won't|wont|will not|'ll not|wouldn't|would not|shouldn't|should not)"
 _UNABLE = (

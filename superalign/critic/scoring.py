@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from superalign.critic.constitution import Constitution
 from superalign.critic.model_options import Combine, OnDispute
-from superalign.exchanges import PrincipleScore, Refusal, Verdict
 from superalign.protocols import DropError
-from superalign.records import Intent, Response
+from superalign.records.base import Intent
+from superalign.records.exchange import PrincipleScore, Refusal, Verdict
+from superalign.records.rollout import Response
 
 _WEAK = 0.15
 """The most that an answer which is no usable text can score: below every honest one, above open harm."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from superalign.critic.committee import disagreement, vote_of
-from superalign.critic.judging import Judge
-from superalign.exchanges import Critique, Verdict
-from superalign.prompts import PromptTemplate
+from superalign.critic.llm.judge import Judge
+from superalign.files.templates import PromptTemplate
 from superalign.protocols import Critic
-from superalign.records import Response
+from superalign.records.exchange import Critique, Verdict
+from superalign.records.rollout import Response
 
 
 class SecondLookCritic:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from superalign.critic.asking import Asker
-from superalign.critic.fence import conversation_text, fence
-from superalign.critic.forms import object_schema, read_object
-from superalign.exchanges import Critique, Verdict
-from superalign.prompts import PromptTemplate
-from superalign.records import Rate, Response
+from superalign.critic.llm.ask import Asker
+from superalign.critic.llm.fence import conversation_text, fence
+from superalign.critic.llm.json_schema import object_schema, read_object
+from superalign.files.templates import PromptTemplate
+from superalign.records.base import Rate
+from superalign.records.exchange import Critique, Verdict
+from superalign.records.rollout import Response
 
 _FORM = re.compile(
     r"\s*REFUSED:\s*(yes|no)\.?\s*\n\s*CONVINCING:\s*([1-5])\.?\s*\n\s*SPECIFIC:\s*([1-5])\.?\s*(?:\n\s*REASON:(.*))?",

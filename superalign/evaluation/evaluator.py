@@ -8,14 +8,14 @@ from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from superalign.evaluation import tasks
-from superalign.evaluation.asking import conversation, judged
+from superalign.evaluation.ask_item import conversation, judged
 from superalign.evaluation.items import PlainText, Suite, SuiteItem
+from superalign.evaluation.lm_eval import figures as lm_eval_figures
 from superalign.evaluation.metrics import Asks, Errors, SuiteTally, passage_score, perplexity
 from superalign.evaluation.options import EvaluationOptions
-from superalign.examples import Checkpoint
-from superalign.measurements import Evaluation, ItemResult, PassageScore
 from superalign.protocols import Critic, InferencePool, Sampling
+from superalign.records.evaluation import Evaluation, ItemResult, PassageScore
+from superalign.records.training import Checkpoint
 from superalign.seeding import derive_seed
 
 T = TypeVar("T")
@@ -118,7 +118,7 @@ class SuiteEvaluator:
             perplexity=quality,
             perplexity_tokens=num_tokens,
             passages=passages,
-            tasks=tuple(await tasks.figures(self.pool, model, lm_eval, kept)) if lm_eval else (),
+            tasks=tuple(await lm_eval_figures(self.pool, model, lm_eval, kept)) if lm_eval else (),
             samples=self.options.samples,
             temperature=self.options.temperature,
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from superalign.evaluation.keys import Key
-from superalign.measurements import AttackSet
-from superalign.records import Hazard, Intent, Message, Messages, Record, SuiteKind
+from superalign.evaluation.answer_keys import Key
+from superalign.records.base import Hazard, Intent, Record, SuiteKind
+from superalign.records.evaluation import AttackSet
+from superalign.records.rollout import Message, Messages
 
 
 class SuiteItem(Record):

@@ -8,11 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Literal
 
-from superalign.attack_report.texts import BLEU_SAMPLE, Sample, self_bleu, words_of
-from superalign.critic_quality.prevalence import corrected_share
 from superalign.evaluation.items import Suite
-from superalign.intervals import clustered, effective_n, mean_of, wilson
-from superalign.measurements import (
+from superalign.records.base import Hazard, SuiteKind
+from superalign.records.evaluation import (
     ANSWER_KEY,
     HazardResult,
     Interval,
@@ -21,7 +19,9 @@ from superalign.measurements import (
     ReplyFigures,
     SuiteResult,
 )
-from superalign.records import Hazard, SuiteKind
+from superalign.stats.intervals import clustered, effective_n, mean_of, wilson
+from superalign.stats.prevalence import corrected_share
+from superalign.stats.text_diversity import BLEU_SAMPLE, Sample, self_bleu, words_of
 
 WORST_NATS = 700.0
 """A mean loss above this, infinite or NaN counts as this: exp(700) is still a float and survives JSON."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from superalign.records import Kind, Rate, SuiteKind, Temperature
+from superalign.records.base import Kind, Rate, SuiteKind, Temperature
 
 Count = Annotated[int, Field(ge=1)]
 NumItems = Annotated[int, Field(ge=0)]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from superalign.errors import PromptFileError
 from superalign.evaluation.items import Suite
-from superalign.records import Rate, Record
+from superalign.records.base import Rate, Record
 
 _STEMS = """
 a an are be best can could do does explain for give how i in is it me my of on please show s some

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from superalign.records import Message
+from superalign.records.rollout import Message
 
 PROMPT = (Message(role="user", content="How do I open a door that is stuck?"),)
 CONTINUATION = "I'm sorry, but I can't help with that. Here is how: first, check whether the door is locked."

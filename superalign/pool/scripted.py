@@ -24,12 +24,12 @@ import yaml
 from pydantic import ValidationError
 
 from superalign.errors import PoolError
-from superalign.examples import Checkpoint
-from superalign.pool.chat import too_long, unknown_model
-from superalign.pool.gate import Gate, counted
+from superalign.pool.chat_template import too_long, unknown_model
+from superalign.pool.drain import Gate, counted
 from superalign.pool.options import ScriptedOptions, ScriptedRule
 from superalign.protocols import PoolStats, Sampling, Score
-from superalign.records import Generation, Message, Messages
+from superalign.records.rollout import Generation, Message, Messages
+from superalign.records.training import Checkpoint
 
 COMPARE = {">=": operator.ge, "<=": operator.le, "==": operator.eq, ">": operator.gt, "<": operator.lt}
 

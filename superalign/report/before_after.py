@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from superalign.measurements import Evaluation, ItemResult
-from superalign.records import Record, SuiteKind
+from superalign.records.base import Record, SuiteKind
+from superalign.records.evaluation import Evaluation, ItemResult
 from superalign.store.journal import read_records
-from superalign.store.layout import read_record
+from superalign.store.round_folder import read_record
 from superalign.store.run_folder import RunFolder
 
 

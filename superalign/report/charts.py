@@ -12,8 +12,8 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from superalign.measurements import Interval
-from superalign.report.markup import Content, limits, tag
+from superalign.records.evaluation import Interval
+from superalign.report.html import Content, limits, tag
 
 PAD = 16
 """Room for a marker at the edge of the scale."""

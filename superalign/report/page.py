@@ -13,14 +13,22 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from superalign.report import attacks, failing, held_out, hidden, overview, principles, work
-from superalign.report.entries import ATTACK_FACETS, HELD_OUT_FACETS
-from superalign.report.entries import attacks as attack_entries
-from superalign.report.entries import held_out as held_out_entries
-from superalign.report.facts import Facts, Section, gather
-from superalign.report.markup import tag
-from superalign.report.parts import parts
-from superalign.store.files import write_atomic
+from superalign.report.browser_entries import ATTACK_FACETS, HELD_OUT_FACETS
+from superalign.report.browser_entries import attacks as attack_entries
+from superalign.report.browser_entries import held_out as held_out_entries
+from superalign.report.compressed_blocks import parts
+from superalign.report.html import tag
+from superalign.report.page_data import Facts, Section, gather
+from superalign.report.sections import (
+    attacks,
+    critic_examples_time,
+    deception_audit,
+    failure_clusters,
+    held_out,
+    overview,
+    values,
+)
+from superalign.store.atomic import write_atomic
 from superalign.store.run_folder import RunFolder
 
 SECTIONS: tuple[tuple[str, str, Section], ...] = (
@@ -31,15 +39,15 @@ SECTIONS: tuple[tuple[str, str, Section], ...] = (
     ("hazards-held-out", "Hazards, held out", held_out.hazards),
     ("hazards", "Hazards under attack", attacks.hazards),
     ("strategies", "Attack strategies", attacks.strategies),
-    ("failures", "Kinds of failure", failing.failures),
+    ("failures", "Kinds of failure", failure_clusters.failures),
     ("attacker", "Training of the attacker", attacks.attacker),
-    ("critic", "Can the critic be trusted?", work.critic),
-    ("audit", "Does it behave where the critic can't see?", hidden.hidden),
-    ("examples", "What was learned from", work.examples),
-    ("effort", "Safety against help", principles.effort),
-    ("values", "Changed principles", principles.values),
-    ("people", "Labels by people", work.people),
-    ("time", "Time and tokens", work.time),
+    ("critic", "Can the critic be trusted?", critic_examples_time.critic),
+    ("audit", "Does it behave where the critic can't see?", deception_audit.hidden),
+    ("examples", "What was learned from", critic_examples_time.examples),
+    ("effort", "Safety against help", values.effort),
+    ("values", "Changed principles", values.values),
+    ("people", "Labels by people", critic_examples_time.people),
+    ("time", "Time and tokens", critic_examples_time.time),
 )
 """In the order of the page. A new section is a function beside these and a line here."""
 _PAGES = Path(__file__).parent / "pages"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import combinations
 
-from superalign.labels import Judgement, Standing
-from superalign.records import Rate, Record
+from superalign.records.base import Rate, Record
+from superalign.review.labels import Judgement, Standing
 
 
 class Agreement(Record):

@@ -13,9 +13,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 
 from superalign.errors import RunFolderError
-from superalign.review.desk import Card, Desk, FormError, prefilled
-from superalign.review.entry import HEADERS, Entry
-from superalign.review.text import Piece, pieces, quotes, visible
+from superalign.review.access import HEADERS, Entry
+from superalign.review.session import Card, Desk, FormError, prefilled
+from superalign.review.visible_text import Piece, pieces, quotes, visible
 
 _PAGES = Path(__file__).parent / "pages"
 _STATIC = {"style.css": "text/css", "keys.js": "text/javascript"}

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field, JsonValue
 
 from superalign.errors import RunFolderError
-from superalign.records import Record
+from superalign.records.base import Record
 from superalign.store.journal import Journal
 
 

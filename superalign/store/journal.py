@@ -14,7 +14,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 from pydantic import BaseModel, ValidationError
 
 from superalign.errors import RunFolderError
-from superalign.store.files import disk_error, encode_json, open_append, sync_folder, write_atomic
+from superalign.store.atomic import disk_error, encode_json, open_append, sync_folder, write_atomic
 
 T = TypeVar("T", bound=BaseModel)
 _BLOCK = 1 << 20

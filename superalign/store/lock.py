@@ -10,8 +10,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from superalign.errors import RunFolderError
-from superalign.store.files import disk_error, write_json
-from superalign.store.layout import HOLDER, LOCK
+from superalign.store.atomic import disk_error, write_json
+from superalign.store.round_folder import HOLDER, LOCK
 
 
 class RunLock:

@@ -13,10 +13,9 @@ from typing import Literal
 from pydantic import Field
 
 from superalign.errors import RunFolderError
-from superalign.examples import Checkpoint
-from superalign.records import Record
-from superalign.store.choices import Choice, Fork, link_choice, relinked, standing
-from superalign.store.files import (
+from superalign.records.base import Record
+from superalign.records.training import Checkpoint
+from superalign.store.atomic import (
     canonical,
     is_temporary,
     list_files,
@@ -25,7 +24,8 @@ from superalign.store.files import (
     write_atomic,
     write_json,
 )
-from superalign.store.layout import (
+from superalign.store.manual_promotions import Choice, Fork, link_choice, relinked, standing
+from superalign.store.round_folder import (
     CURRENT,
     DONE,
     MANIFEST,

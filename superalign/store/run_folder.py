@@ -13,13 +13,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from superalign.errors import RunFolderError
-from superalign.examples import Checkpoint
-from superalign.measurements import Promotion
+from superalign.records.evaluation import Promotion
+from superalign.records.training import Checkpoint
 from superalign.store import manifest
-from superalign.store.changes import changed_fields, changed_files, plain
-from superalign.store.choices import Choice, standing
-from superalign.store.files import is_temporary, sha256_adapter, write_atomic, write_json
-from superalign.store.layout import (
+from superalign.store.atomic import is_temporary, sha256_adapter, write_atomic, write_json
+from superalign.store.lock import RunLock
+from superalign.store.manual_promotions import Choice, standing
+from superalign.store.recipe_diff import changed_fields, changed_files, plain
+from superalign.store.round_folder import (
     ASKED,
     CURRENT,
     DONE,
@@ -33,7 +34,6 @@ from superalign.store.layout import (
     read_record,
     refuse_occupied,
 )
-from superalign.store.lock import RunLock
 
 
 class RunFolder:

@@ -8,10 +8,10 @@ from typing import Any
 from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 
-from superalign.training.fast_head import install
+from superalign.training.batch_order import order
+from superalign.training.cpu.completion_head import install
+from superalign.training.dpo_reference import FirstStep, reference_columns
 from superalign.training.preflight import EncodedPair
-from superalign.training.reference import FirstStep, reference_columns
-from superalign.training.schedule import order
 from superalign.training.stage import (
     Stage,
     StageResult,

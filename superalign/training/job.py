@@ -16,8 +16,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from superalign.errors import TrainingError
-from superalign.examples import Demonstration, PreferencePair
-from superalign.records import Record
+from superalign.records.base import Record
+from superalign.records.training import Demonstration, PreferencePair
 from superalign.training.options import TrainingOptions
 
 DONE = "DONE"

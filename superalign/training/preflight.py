@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from superalign.errors import TrainingError
-from superalign.examples import Demonstration, PreferencePair, Target
-from superalign.exchanges import Dropped
-from superalign.records import Messages, Record
+from superalign.records.base import Record
+from superalign.records.exchange import Dropped
+from superalign.records.rollout import Messages
+from superalign.records.training import Demonstration, PreferencePair, Target
 
 Fault = Literal["prefix", "no_end", "end_inside", "empty", "over_length", "equal"]
 FAULTS: dict[Fault, tuple[str, str]] = {

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
-from superalign.training.fast_head import install
+from superalign.training.batch_order import order
+from superalign.training.cpu.completion_head import install
 from superalign.training.preflight import EncodedDemonstration
-from superalign.training.schedule import order
 from superalign.training.stage import (
     Stage,
     StageResult,

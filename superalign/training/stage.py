@@ -23,7 +23,7 @@ from transformers import (
 )  # fmt: skip
 
 from superalign.errors import TrainingError
-from superalign.records import Record
+from superalign.records.base import Record
 from superalign.training.job import TrainingJob, sha256_of
 from superalign.training.options import StepOptions, TrainingOptions
 

@@ -8,8 +8,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from superalign.prompts import Faults, load_yaml_with_lines, nearest, validated
-from superalign.records import Attack, Generation, Intent, Message, Messages, Record, Response, Seed
+from superalign.files.yaml_lines import Faults, load_yaml_with_lines, nearest, validated
+from superalign.records.base import Intent, Record
+from superalign.records.rollout import Attack, Generation, Message, Messages, Response, Seed
 
 
 class ValueItem(Record):

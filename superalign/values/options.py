@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from superalign.critic.options import ChecksOptions, CriticOptions
-from superalign.records import Rate
+from superalign.records.base import Rate
 
 
 class ValuesOptions(BaseModel):

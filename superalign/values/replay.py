@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
-from superalign.examples import Demonstration, PreferencePair, Target
-from superalign.exchanges import Exchange, Verdict
-from superalign.pairing import PairingOptions
+from superalign.pairing.training_examples import PairingOptions
 from superalign.protocols import Critic, DropError
-from superalign.records import Attack, Generation, Record, Response
+from superalign.records.base import Record
+from superalign.records.exchange import Exchange, Verdict
+from superalign.records.rollout import Attack, Generation, Response
+from superalign.records.training import Demonstration, PreferencePair, Target
 
 PREFIX = "replay/"
 """Of the ids of replayed examples."""

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from superalign.attacker.fitness import commonness, readable, score_drafts, word_vectors
-from superalign.attacker.learning import compile_drafts, held_out
+from superalign.attacker.draft_scores import commonness, readable, score_drafts, word_vectors
 from superalign.attacker.options import AttackerTraining
-from superalign.exchanges import Answer, Exchange, Verdict
-from superalign.records import Attack, Draft, Generation, Intent, Message, Messages, Seed
+from superalign.attacker.training_data import compile_drafts, held_out
+from superalign.records.base import Intent
+from superalign.records.exchange import Answer, Exchange, Verdict
+from superalign.records.rollout import Attack, Draft, Generation, Message, Messages, Seed
 
 OPTIONS = AttackerTraining(holdout=0.3, max_similarity=0.9, min_validity=0.5, per_goal=4)
 TRAINED = next(name for name in (f"goal-{i}" for i in range(99)) if not held_out(name, 0.3))

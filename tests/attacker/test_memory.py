@@ -3,11 +3,12 @@ from __future__ import annotations
 import asyncio
 import random
 
-from superalign.attacker.archive import Archive
-from superalign.attacker.memory import FADE, Memory, State, Tried, remembered, tried
-from superalign.attacker.selection import by_success, by_weight
-from superalign.exchanges import Answer, Exchange, Verdict
-from superalign.records import Attack, Generation, Hazard, Message, Seed, Walk
+from superalign.attacker.bandit import by_success, by_weight
+from superalign.attacker.history import FADE, Memory, State, Tried, remembered, tried
+from superalign.attacker.map_elites import Archive
+from superalign.records.base import Hazard
+from superalign.records.exchange import Answer, Exchange, Verdict
+from superalign.records.rollout import Attack, Generation, Message, Seed, Walk
 
 
 def exchange(seed: str, score: float | None, *, step: int = 0, strategy: str = "direct", position: int = 0) -> Exchange:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from superalign.attacker.plugins import PluginStrategy, resolve
-from superalign.attacker.strategies import load_strategies
-from superalign.attacker.strategy import Step
+from superalign.attacker.strategies.load import load_strategies
+from superalign.attacker.strategies.plugin import PluginStrategy, resolve
+from superalign.attacker.strategies.protocol import Step
 from superalign.critic.options import PluginOptions
 from superalign.critic.plugin import load_critic
 from superalign.errors import PromptFileError
-from superalign.exchanges import Answer, Exchange
 from superalign.protocols import DropError
-from superalign.records import Attack, Generation, Message, Response, Seed, Walk
+from superalign.records.exchange import Answer, Exchange
+from superalign.records.rollout import Attack, Generation, Message, Response, Seed, Walk
 
 SEED = Seed(id="s", goal="bake bread", intent="benign")
 WALK = Walk(round=1, seed=SEED, index=0)
@@ -84,7 +84,7 @@ class Mine:
 
 async def test_an_attack_like_object_counts_by_its_messages(tmp_path: Path) -> None:
     code = """
-from superalign.records import Message
+from superalign.records.base import Message
 class Out:
     messages = (Message(role="system", content="s"), Message(role="user", content="u"))
 class Mine:

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from superalign.attacker.attacker import SearchingAttacker, Unfit
 from superalign.attacker.evolve import Breeder
-from superalign.attacker.memory import Memory, State, Tried, tried
-from superalign.attacker.novelty import Leak, NearDuplicate, same_words
+from superalign.attacker.filters import Leak, NearDuplicate, same_words
+from superalign.attacker.history import Memory, State, Tried, tried
 from superalign.attacker.options import AttackerOptions
-from superalign.attacker.search import SearchingAttacker, Unfit
-from superalign.attacker.strategies import load_strategies
-from superalign.attacker.strategy import Writer
-from superalign.exchanges import Answer, Exchange, Verdict
+from superalign.attacker.strategies.load import load_strategies
+from superalign.attacker.strategies.protocol import Writer
 from superalign.protocols import DropError
-from superalign.records import Attack, Generation, Seed, Walk
+from superalign.records.exchange import Answer, Exchange, Verdict
+from superalign.records.rollout import Attack, Generation, Seed, Walk
 
 STRATEGIES = load_strategies(
     ["direct", "how_to", "polite", "story", "past_tense", "roleplay", "crescendo_story", "inject_json"]

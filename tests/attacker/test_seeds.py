@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from superalign.attacker.options import SeedFile
-from superalign.attacker.seeds import load_seeds
-from superalign.attacker.strategy import Step
+from superalign.attacker.seeds.load import load_seeds
+from superalign.attacker.strategies.protocol import Step
 from superalign.errors import PromptFileError
-from superalign.records import Walk
+from superalign.records.rollout import Walk
 
 GOOD = """seeds:
   - id: zombie

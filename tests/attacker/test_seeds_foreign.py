@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from superalign.attacker.categories import hazard_of, intent_of
 from superalign.attacker.options import SeedFile
-from superalign.attacker.seeds import load_seeds
+from superalign.attacker.seeds.load import load_seeds
+from superalign.attacker.seeds.taxonomy import hazard_of, intent_of
 from superalign.errors import PromptFileError
-from superalign.records import HAZARDS, Seed
+from superalign.records.base import HAZARDS
+from superalign.records.rollout import Seed
 
 
 def put(folder: Path, name: str, text: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from superalign.attacker.given import find
+from superalign.attacker.seeds.from_cli_name import find
 from superalign.errors import PromptFileError
 
 Fault = tuple[str, str | bytes, int, str]

@@ -10,24 +10,24 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from superalign.attacker.fitness import word_vectors
-from superalign.attacker.learning import held_out
+from superalign.attacker.draft_scores import word_vectors
 from superalign.attacker.options import AttackerTraining
-from superalign.attacker_gate import Probe
-from superalign.attacker_training import AttackerLoop, AttackerPlan, Served
+from superalign.attacker.training_data import held_out
 from superalign.errors import TrainingError
-from superalign.examples import Checkpoint, Demonstration, PreferencePair
-from superalign.exchanges import Critique, Exchange, Revision, Verdict
-from superalign.measurements import Promotion
+from superalign.gate.attacker import Probe
+from superalign.loop.phases.attacker import AttackerLoop, AttackerPlan, Served
+from superalign.loop.rollout import Cast, attack_round
 from superalign.pool.options import ScriptedOptions, ScriptedRule
 from superalign.pool.scripted import ScriptedPool
 from superalign.protocols import Sampling
-from superalign.records import Attack, Draft, Generation, Message, Messages, Response, Seed, Walk
+from superalign.records.evaluation import Promotion
+from superalign.records.exchange import Critique, Exchange, Revision, Verdict
+from superalign.records.rollout import Attack, Draft, Generation, Message, Messages, Response, Seed, Walk
+from superalign.records.training import Checkpoint, Demonstration, PreferencePair
 from superalign.seeding import derive_seed
-from superalign.store.files import ADAPTER_WEIGHTS
+from superalign.store.atomic import ADAPTER_WEIGHTS
 from superalign.store.journal import read_records
 from superalign.store.run_folder import RunFolder
-from superalign.walk import Cast, attack_round
 
 OPTIONS = AttackerTraining(min_examples=4, holdout=0.5, probes=2, max_similarity=0.95)
 _THINGS = "gate window barrel cellar ladder engine mirror basket anchor carpet kettle pillow saddle tunnel wagon bridge"

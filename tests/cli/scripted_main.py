@@ -14,22 +14,22 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from superalign.attack_report.report import attack_report
-from superalign.auditing import AuditPlan
+from superalign.analysis.attacks.report import attack_report
 from superalign.cli.progress import Watcher
-from superalign.examples import Checkpoint, Demonstration, PreferencePair
-from superalign.exchanges import Critique, Exchange, Revision, Verdict
-from superalign.measurements import Evaluation, Interval, ItemResult, SuiteResult
-from superalign.orchestrator import Plan
-from superalign.pairing import PairingOptions
-from superalign.promotion import GateOptions
+from superalign.config.recipe import Recipe
+from superalign.gate.decide import GateOptions
+from superalign.loop.orchestrator import Plan
+from superalign.loop.phases.deception_audit import AuditPlan
+from superalign.loop.rollout import Cast
+from superalign.pairing.training_examples import PairingOptions
 from superalign.protocols import OnItem, PoolStats
-from superalign.recipe import Recipe
-from superalign.records import Attack, Generation, Message, Response, Seed, Walk
+from superalign.records.evaluation import Evaluation, Interval, ItemResult, SuiteResult
+from superalign.records.exchange import Critique, Exchange, Revision, Verdict
+from superalign.records.rollout import Attack, Generation, Message, Response, Seed, Walk
+from superalign.records.training import Checkpoint, Demonstration, PreferencePair
 from superalign.store.journal import read_records
 from superalign.store.manifest import RunInputs
 from superalign.store.run_folder import RunFolder
-from superalign.walk import Cast
 
 DELAY_S, STEPS = float(os.environ.get("DELAY_S", "0")), int(os.environ.get("STEPS", "3"))
 WALKS, ITEMS = 12, 8
@@ -159,9 +159,9 @@ async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Watc
 
 
 if __name__ == "__main__":
-    fake = types.ModuleType("superalign.build")
+    fake = types.ModuleType("superalign.assembly.plan")
     fake.resolve, fake.check, fake.staged = resolve, check, staged  # type: ignore[attr-defined]
-    sys.modules["superalign.build"] = fake
+    sys.modules["superalign.assembly.plan"] = fake
     from superalign.cli.main import main
 
     main()

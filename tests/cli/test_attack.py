@@ -8,10 +8,10 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from superalign.attack_report.figures import AttackReport
-from superalign.exchanges import Exchange
+from superalign.analysis.attacks.records import AttackReport
+from superalign.records.exchange import Exchange
 from superalign.store.journal import read_records
-from superalign.store.layout import RoundFolder
+from superalign.store.round_folder import RoundFolder
 from tests.cli.toy import ROOT, superalign
 
 RECIPE = ROOT / "tests/loop/plan/recipe.yaml"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from superalign.attacker.given import find, plan
-from superalign.attacker.strategies import load_strategies
+from superalign.attacker.seeds.from_cli_name import find, plan
+from superalign.attacker.strategies.load import load_strategies
 from superalign.cli.progress import Lines
-from superalign.exchanges import Exchange
-from superalign.rehearsal import rehearse
-from superalign.trial import attempt
+from superalign.records.exchange import Exchange
+from superalign.standalone.preview_attacks import rehearse
+from superalign.standalone.try_attacks import attempt
 from tests.cli.toy import superalign
 
 PLUGIN = (

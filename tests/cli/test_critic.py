@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from superalign.build import resolve
-from superalign.cli.tables import round_block
-from superalign.critic_quality.report import Calibration, load_calibration
+from superalign.analysis.summary import summarise
+from superalign.assembly.plan import resolve
+from superalign.cli.text.run import round_block
+from superalign.config.critic_calibration import calibration_of, fingerprint
+from superalign.config.recipe import Recipe, load_recipe
+from superalign.critic.quality.report import Calibration, load_calibration
 from superalign.errors import RecipeError
-from superalign.measured_critic import calibration_of, fingerprint
-from superalign.prompts import prompt_path
-from superalign.recipe import Recipe, load_recipe
-from superalign.store.files import write_json
+from superalign.files.find import prompt_path
+from superalign.store.atomic import write_json
 from superalign.store.run_folder import RunFolder
-from superalign.summary import summarise
 from tests.cli.toy import superalign
 
 RECIPE = """

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from superalign.cli import progress
-from superalign.cli.bars import Bars
 from superalign.cli.progress import Lines, Phase, watcher
+from superalign.cli.progress_bars import Bars
 from superalign.protocols import PoolStats
 
 

@@ -189,7 +189,7 @@ def test_dry_run_starts_nothing(recipe: Path, tmp_path: Path) -> None:
 
 
 def test_init_makes_a_recipe_and_overwrites_nothing(tmp_path: Path) -> None:
-    from superalign.recipe import load_recipe
+    from superalign.config.recipe import load_recipe
 
     done = superalign("init", str(tmp_path / "my own"))
     assert done.returncode == 0, done.stderr

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from superalign.attack_report.report import attack_report
-from superalign.cli.tables import as_text, comparison, round_block
-from superalign.cli.wording import clean
-from superalign.critic_quality.divergence import divergence
-from superalign.exchanges import Exchange
-from superalign.intervals import wilson
-from superalign.measurements import Promotion
+from superalign.analysis.attacks.report import attack_report
+from superalign.analysis.summary import RunSummary, summarise
+from superalign.cli.format import clean
+from superalign.cli.text.run import as_text, comparison, round_block
+from superalign.critic.quality.divergence import divergence
+from superalign.records.evaluation import Promotion
+from superalign.records.exchange import Exchange
 from superalign.report.before_after import BeforeAfter, before_after
-from superalign.store.files import write_json
+from superalign.stats.intervals import wilson
+from superalign.store.atomic import write_json
 from superalign.store.journal import read_records
 from superalign.store.run_folder import RunFolder
-from superalign.summary import RunSummary, summarise
 from tests.cli.toy import superalign
 
 

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from superalign.analysis.summary import summarise
 from superalign.cli.main import main
 from superalign.errors import RecipeError
 from superalign.store.run_folder import RunFolder
-from superalign.summary import summarise
 from superalign.tracking import Tracking, figures, require
 
 

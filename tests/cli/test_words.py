@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from superalign.cli.ending import StoppedError, ended, message
+from superalign.analysis.summary import summarise
 from superalign.cli.evaluate import Asked, sources
+from superalign.cli.exit import StoppedError, ended, message
 from superalign.cli.export import card
-from superalign.cli.wording import counts, interval, seconds
+from superalign.cli.format import counts, interval, seconds
 from superalign.errors import PoolError, PromptFileError, RecipeError
-from superalign.measurements import Interval
+from superalign.records.evaluation import Interval
 from superalign.store.run_folder import RunFolder
-from superalign.summary import summarise
 
 
 def wanted(*suites: str, where: tuple[str, ...] = ()) -> Asked:

@@ -7,14 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from superalign.examples import Checkpoint, Demonstration, PreferencePair, Target
-from superalign.exchanges import Answer, Dropped, Exchange, Verdict
-from superalign.measurements import Evaluation, Interval, ItemResult, Promotion, SuiteResult
-from superalign.records import Attack, Generation, Kind, Message, Seed
+from superalign.records.base import Kind
+from superalign.records.evaluation import Evaluation, Interval, ItemResult, Promotion, SuiteResult
+from superalign.records.exchange import Answer, Dropped, Exchange, Verdict
+from superalign.records.rollout import Attack, Generation, Message, Seed
+from superalign.records.training import Checkpoint, Demonstration, PreferencePair, Target
+from superalign.store.atomic import write_json
 from superalign.store.events import Events
-from superalign.store.files import write_json
 from superalign.store.journal import Journal, write_records
-from superalign.store.layout import RoundFolder
+from superalign.store.round_folder import RoundFolder
 from superalign.store.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]

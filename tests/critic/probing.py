@@ -9,13 +9,13 @@ from zlib import crc32
 import numpy as np
 
 from superalign.critic.constitution import load_constitution
-from superalign.critic.fitting import Vectors
-from superalign.critic.labelled import LabelledPair, load_labelled
 from superalign.critic.options import ProbeOptions
-from superalign.critic.probe import ProbeCritic
-from superalign.experts import load_experts
-from superalign.prompts import prompt_path
-from superalign.records import Attack, Generation, Message, Response, Seed
+from superalign.critic.probe.critic import ProbeCritic
+from superalign.critic.probe.examples import LabelledPair, load_labelled
+from superalign.critic.probe.fit import Vectors
+from superalign.files.demonstrations import load_experts
+from superalign.files.find import prompt_path
+from superalign.records.rollout import Attack, Generation, Message, Response, Seed
 
 
 class BagOfWords:

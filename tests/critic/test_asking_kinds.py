@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superalign.build.critics import asks
+from superalign.assembly.critics import asks
+from superalign.config.recipe import RoleModel
 from superalign.critic.debate import argument, spoken
-from superalign.critic.forms import quotations
+from superalign.critic.llm.json_schema import quotations
 from superalign.critic.logprob import share
 from superalign.critic.options import DebateOptions
 from superalign.errors import PromptFileError
 from superalign.pool.options import ScriptedOptions
 from superalign.pool.scripted import ScriptedPool
 from superalign.protocols import DropError, Score
-from superalign.recipe import RoleModel
-from superalign.records import Messages
+from superalign.records.rollout import Messages
 from tests.critic.toys import GOOD, REPLY, InTurn, built, response
 
 DEFENCE = 'It is about a fair: "lift the latch" is harmless.'

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from superalign.build import learner_alone
-from superalign.critic.given import critic_given
+from superalign.assembly.plan import learner_alone
+from superalign.config.inputs import Inputs, prompt_files
+from superalign.config.recipe import Recipe, load_recipe
+from superalign.critic.from_cli_name import critic_given
 from superalign.critic.options import CommitteeOptions, ProbeOptions, RulesOptions
 from superalign.errors import PromptFileError, RecipeError
 from superalign.evaluation.options import EvaluationOptions
-from superalign.exchanges import Verdict
-from superalign.inputs import Inputs, prompt_files
-from superalign.measuring.measure import Question, Subject, measure
 from superalign.pool.options import ScriptedOptions
-from superalign.recipe import Recipe, load_recipe
+from superalign.records.exchange import Verdict
+from superalign.standalone.evaluate_models import Question, Subject, measure
 from tests.critic.toys import GOOD, built, response, scripted
 
 RULES = {"type": "rules"}

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from pydantic import TypeAdapter, ValidationError
 
-from superalign.critic.check_options import Check
-from superalign.critic.checks import fault_of
+from superalign.critic.checks.critic import fault_of
+from superalign.critic.checks.language_id import language_of
+from superalign.critic.checks.options import Check
+from superalign.critic.checks.pii import pii_in
 from superalign.critic.options import CriticOptions
-from superalign.critic.pii import pii_in
-from superalign.critic.tongues import language_of
 from superalign.errors import PromptFileError
-from superalign.exchanges import Verdict
 from superalign.protocols import DropError
+from superalign.records.exchange import Verdict
 from tests.critic.toys import InTurn, built, response
 
 CHECK: TypeAdapter[Any] = TypeAdapter(Check)

@@ -12,11 +12,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from superalign.critic.committee import CommitteeCritic, decided, disagreement, vote_of, weight_of
 from superalign.critic.options import CriticOptions
-from superalign.critic_quality.labels import LabelledItem
-from superalign.critic_quality.report import Calibration, measure
+from superalign.critic.quality.labelled_replies import LabelledItem
+from superalign.critic.quality.report import Calibration, measure
 from superalign.errors import PromptFileError
-from superalign.exchanges import PrincipleScore
 from superalign.protocols import DropError
+from superalign.records.exchange import PrincipleScore
 from tests.critic.toys import InTurn, Says, built, response, verdict
 
 SCORES = st.none() | st.floats(0, 1)

@@ -11,8 +11,8 @@ from superalign.critic.constitution import Constitution, Principle, load_constit
 from superalign.critic.rules import RuleCritic
 from superalign.critic.scoring import combined
 from superalign.errors import PromptFileError
-from superalign.exchanges import PrincipleScore
-from superalign.records import Seed
+from superalign.records.exchange import PrincipleScore
+from superalign.records.rollout import Seed
 from tests.critic.toys import CONSTITUTION, GOOD, InTurn, built, response
 
 HEAD = "version: '1'\nname: n\nprinciples:\n  - {id: a, text: t}\n  - {id: b, hazard: hate, text: t, refusals: [No.]}\n"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from superalign.errors import PromptFileError
-from superalign.exchanges import Refusal, Verdict
 from superalign.protocols import DropError
+from superalign.records.exchange import Refusal, Verdict
 from tests.critic.toys import InTurn, built, response
 
 GUARDS = "critic/guards"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from superalign.exchanges import Comparison, Critique, Dropped, Exchange, Revision, Verdict
+from superalign.loop.rollout import Cast, play
 from superalign.protocols import DropError
-from superalign.records import Attack, Generation, Response, Walk
-from superalign.walk import Cast, play
+from superalign.records.exchange import Comparison, Critique, Dropped, Exchange, Revision, Verdict
+from superalign.records.rollout import Attack, Generation, Response, Walk
 from tests.critic.toys import response, verdict
 
 SCORES = {"fine": 0.9, "poor": 0.3, "worst": 0.1, "I won't.": 0.8}

@@ -4,20 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from superalign.bench.injection import measured
-from superalign.critic.answer import answer_in
-from superalign.critic.disguise import undisguised
-from superalign.critic.injections import load_injections, state_of
-from superalign.critic.labelled import load_labelled
+from benchmarks.injection import measured
+from superalign.critic.injection_cases import load_injections, state_of
+from superalign.critic.probe.examples import load_labelled
+from superalign.critic.probe.normalise import undisguised
+from superalign.critic.probe.strip_judge_text import answer_in
 from superalign.critic.rules import RuleCritic
-from superalign.embedding import Embedder
-from superalign.encodings import fullwidth, homoglyphs
 from superalign.errors import PromptFileError
-from superalign.exchanges import Critique, Verdict
-from superalign.models import resolve
-from superalign.prompts import prompt_path
+from superalign.files.find import prompt_path
+from superalign.files.text_filters import fullwidth, homoglyphs
+from superalign.models.embedder import Embedder
+from superalign.models.packaged import resolve
 from superalign.protocols import DropError
-from superalign.records import Response
+from superalign.records.exchange import Critique, Verdict
+from superalign.records.rollout import Response
 from tests.critic.probing import probe
 
 FILE = prompt_path("critic/injections.yaml")

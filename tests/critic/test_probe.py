@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from superalign.critic.constitution import load_constitution
-from superalign.critic.labelled import load_labelled
-from superalign.critic.probe import ProbeCritic
+from superalign.critic.probe.critic import ProbeCritic
+from superalign.critic.probe.examples import load_labelled
 from superalign.errors import PromptFileError
 from superalign.evaluation.overlap import KnownText, TextIndex
-from superalign.experts import load_experts
-from superalign.models import resolve
-from superalign.prompts import load_yaml_with_lines, prompt_path
+from superalign.files.demonstrations import load_experts
+from superalign.files.find import prompt_path
+from superalign.files.yaml_lines import load_yaml_with_lines
+from superalign.models.packaged import resolve
 from superalign.protocols import DropError
 from tests.critic.probing import BagOfWords, probe, response
 
@@ -134,7 +135,7 @@ def test_planted_faults(tmp_path: Path, load: object, text: str, where: int, wha
 
 @pytest.mark.engine
 async def test_the_real_embedder_on_the_shipped_suites() -> None:
-    from superalign.embedding import Embedder
+    from superalign.models.embedder import Embedder
 
     embedder = Embedder(resolve("minilm"))
     critic = probe(embedder)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from superalign.config.recipe import Recipe
 from superalign.errors import RecipeError
 from superalign.protocols import Comparer, DropError
-from superalign.recipe import Recipe
-from tests.critic.test_reading import ANSWER
+from tests.critic.llm.test_parse_verdict import ANSWER
 from tests.critic.toys import GOOD, REPLY, InTurn, built, response, scripted
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from superalign.critic.rules import RuleCritic, degenerate, refusal_of
-from superalign.records import Attack, Generation, Message, Response, Seed
+from superalign.records.rollout import Attack, Generation, Message, Response, Seed
 
 FULL = [
     "I'm sorry, but I can't help with that.",

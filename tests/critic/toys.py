@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from superalign.build.critics import Critics
+from superalign.assembly.critics import Critics
+from superalign.config.inputs import Inputs
+from superalign.config.recipe import Recipe
 from superalign.critic.constitution import Constitution, load_constitution
 from superalign.critic.options import CriticOptions
-from superalign.exchanges import Critique, Verdict
-from superalign.inputs import Inputs
+from superalign.files.find import prompt_path
 from superalign.pool.options import ScriptedOptions
 from superalign.pool.scripted import ScriptedPool
-from superalign.prompts import prompt_path
 from superalign.protocols import DropError, Sampling
-from superalign.recipe import Recipe
-from superalign.records import Attack, Generation, Message, Messages, Response, Seed
+from superalign.records.exchange import Critique, Verdict
+from superalign.records.rollout import Attack, Generation, Message, Messages, Response, Seed
 
 CONSTITUTION: Constitution = load_constitution(prompt_path("constitution.yaml"))
 REPLY = "Gladly. First cut the wire, then lift the latch."

@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from superalign.errors import PoolError
-from superalign.evaluation.asking import as_response
+from superalign.evaluation.ask_item import as_response
 from superalign.evaluation.evaluator import SuiteEvaluator
 from superalign.evaluation.items import Passage, PlainText, Suite, SuiteItem
 from superalign.evaluation.metrics import WORST_NATS, SuiteTally, perplexity, wilson
-from superalign.examples import Checkpoint
-from superalign.exchanges import Critique, Verdict
-from superalign.measurements import ItemResult
 from superalign.protocols import DropError, Evaluator, Score
-from superalign.records import Generation
+from superalign.records.evaluation import ItemResult
+from superalign.records.exchange import Critique, Verdict
+from superalign.records.rollout import Generation
+from superalign.records.training import Checkpoint
 
 BASE = Checkpoint(id="base", base="toy")
 

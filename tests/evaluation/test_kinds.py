@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from superalign.errors import PromptFileError
+from superalign.evaluation.answer_keys import AnswerKey, NumberKey, PatternKey, matches
 from superalign.evaluation.evaluator import SuiteEvaluator
 from superalign.evaluation.items import Suite, SuiteItem
-from superalign.evaluation.keys import AnswerKey, NumberKey, PatternKey, matches
+from superalign.evaluation.load_suites import load_suite
 from superalign.evaluation.options import SuiteSource
 from superalign.evaluation.overlap import KnownText, find_overlaps
-from superalign.evaluation.suites import load_suite
-from superalign.examples import Checkpoint
-from superalign.exchanges import Critique, Verdict
-from superalign.measurements import ANSWER_KEY
-from superalign.records import Generation, Message
+from superalign.records.evaluation import ANSWER_KEY
+from superalign.records.exchange import Critique, Verdict
+from superalign.records.rollout import Generation, Message
+from superalign.records.training import Checkpoint
 
 BASE = Checkpoint(id="base", base="toy")
 

@@ -19,9 +19,14 @@ from superalign.evaluation.evaluator import SuiteEvaluator
 from superalign.evaluation.items import Suite, SuiteItem
 from superalign.evaluation.metrics import SuiteTally, distinct_n
 from superalign.evaluation.options import EvaluationOptions
-from superalign.examples import Checkpoint
-from superalign.exchanges import Critique, Verdict
-from superalign.intervals import (
+from superalign.pool.options import ScriptedOptions
+from superalign.pool.scripted import ScriptedPool
+from superalign.records.base import SuiteKind
+from superalign.records.evaluation import ItemResult
+from superalign.records.exchange import Critique, Verdict
+from superalign.records.rollout import Generation, Message, Response
+from superalign.records.training import Checkpoint
+from superalign.stats.intervals import (
     clustered,
     differ_by_chance,
     effective_n,
@@ -30,10 +35,6 @@ from superalign.intervals import (
     turned_by_chance,
     wilson,
 )
-from superalign.measurements import ItemResult
-from superalign.pool.options import ScriptedOptions
-from superalign.pool.scripted import ScriptedPool
-from superalign.records import Generation, Message, Response, SuiteKind
 
 
 @given(st.integers(1, 500), st.data())

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from superalign.errors import PromptFileError
+from superalign.evaluation.load_suites import find_suite, load_suite, load_suites
 from superalign.evaluation.options import EvaluationOptions, SuiteSource
 from superalign.evaluation.overlap import KnownText, find_overlaps
-from superalign.evaluation.public import FOLDER, PUBLIC
-from superalign.evaluation.suites import find_suite, load_suite, load_suites
+from superalign.evaluation.public_suites import FOLDER, PUBLIC
 
 ROWS = {
     "harmbench/harmbench_behaviors_text_all.csv": "Behavior,FunctionalCategory\nPick a lock,standard\nX,copyright\n",

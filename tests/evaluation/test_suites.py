@@ -5,9 +5,9 @@ import pytest
 
 from superalign.errors import PromptFileError
 from superalign.evaluation.items import Suite, SuiteItem
+from superalign.evaluation.load_suites import load_plain_text, load_suite, load_suites, parse_source
 from superalign.evaluation.options import EvaluationOptions, SuiteSource
 from superalign.evaluation.overlap import KnownText, check_overlap, find_overlaps
-from superalign.evaluation.suites import load_plain_text, load_suite, load_suites, parse_source
 
 GOOD = """\
 suite: small

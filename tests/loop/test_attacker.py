@@ -10,15 +10,15 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from superalign.attacker_gate import Probe
-from superalign.bench.attacker import AttackerBench
-from superalign.examples import Checkpoint
-from superalign.exchanges import Exchange
-from superalign.measurements import Promotion
-from superalign.recipe import Recipe
+from benchmarks.attacker import AttackerBench
+from superalign.config.recipe import Recipe
+from superalign.gate.attacker import Probe
+from superalign.records.evaluation import Promotion
+from superalign.records.exchange import Exchange
+from superalign.records.training import Checkpoint
 from superalign.store.journal import read_records
-from superalign.store.layout import RoundFolder, read_record
 from superalign.store.manifest import verify
+from superalign.store.round_folder import RoundFolder, read_record
 from tests.loop.conftest import Whole
 from tests.loop.toys import PLAN, Fate, Sitting, contents, play, resume, run
 
@@ -136,7 +136,7 @@ def test_the_bench_tells_what_training_was_worth(tmp_path: Path) -> None:
         "pool": {"type": "scripted", "rules": rules},
     }
     words = [word for name, value in settings.items() for word in ("--set", f"{name}={json.dumps(value)}")]
-    sitting = play(tmp_path, "bench", "attacker", "--json", *words)
+    sitting = play(tmp_path, "benchmarks", "attacker", "--json", *words)
     assert sitting.code == 0, sitting.said
     found = AttackerBench.model_validate_json(sitting.said.splitlines()[-1])
     assert (found.training_goals, found.held_out_goals) == (1, 3)
@@ -152,11 +152,11 @@ def test_the_bench_tells_what_training_was_worth(tmp_path: Path) -> None:
     assert found.gain == pytest.approx(sum(gains) / 2)
     assert found.gain > 0.2
     assert found.self_bleu_low <= found.self_bleu_rise <= found.self_bleu_high
-    again = play(tmp_path, "bench", "attacker", "--json", *words)  # goes on where it was: nothing is left to do
+    again = play(tmp_path, "benchmarks", "attacker", "--json", *words)  # goes on where it was: nothing is left to do
     assert AttackerBench.model_validate_json(again.said.splitlines()[-1]).gain == found.gain
     assert sitting.asked()
     assert not again.asked()
-    other = play(tmp_path, "bench", "attacker", "--json", *words, "--set", "goals=3")
+    other = play(tmp_path, "benchmarks", "attacker", "--json", *words, "--set", "goals=3")
     assert other.code == 1
     assert "was begun with another recipe" in other.said
 

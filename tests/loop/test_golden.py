@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from superalign.measurements import Promotion
-from superalign.store.layout import CURRENT, MANIFEST, RoundFolder, read_record
+from superalign.records.evaluation import Promotion
 from superalign.store.manifest import Manifest, verify
+from superalign.store.round_folder import CURRENT, MANIFEST, RoundFolder, read_record
 from tests.loop.conftest import Whole
 from tests.loop.toys import Fate, contents, run
 

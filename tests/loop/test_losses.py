@@ -8,22 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from superalign import build
+from superalign.analysis.summary import RunSummary, summarise
+from superalign.assembly import plan as build
 from superalign.cli.progress import Lines
+from superalign.config.recipe import load_recipe
 from superalign.errors import TrainingError
 from superalign.evaluation.evaluator import SuiteEvaluator
-from superalign.examples import Checkpoint, Demonstration, PreferencePair
-from superalign.exchanges import Critique
-from superalign.measurements import Promotion
-from superalign.orchestrator import Loop, Plan
+from superalign.loop.orchestrator import Loop, Plan
+from superalign.loop.rollout import Cast
 from superalign.protocols import Critic, DropError
-from superalign.recipe import load_recipe
-from superalign.records import Response
-from superalign.store.layout import read_record
+from superalign.records.evaluation import Promotion
+from superalign.records.exchange import Critique
+from superalign.records.rollout import Response
+from superalign.records.training import Checkpoint, Demonstration, PreferencePair
 from superalign.store.manifest import verify
+from superalign.store.round_folder import read_record
 from superalign.store.run_folder import RunFolder
-from superalign.summary import RunSummary, summarise
-from superalign.walk import Cast
 from tests.loop.conftest import Whole
 from tests.loop.toys import PLAN, RECIPE, Fate, contents, finished, resume, run
 

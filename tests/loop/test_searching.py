@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from superalign.attack_report.figures import AttackReport
-from superalign.exchanges import Exchange
+from superalign.analysis.attacks.records import AttackReport
+from superalign.records.exchange import Exchange
 from superalign.store.journal import read_records
-from superalign.store.layout import RoundFolder, read_record
 from superalign.store.manifest import verify
+from superalign.store.round_folder import RoundFolder, read_record
 from tests.loop.conftest import Whole
 from tests.loop.toys import PLAN, Fate, contents, finished, resume, run
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from superalign.examples import Demonstration, PreferencePair
-from superalign.exchanges import Exchange
-from superalign.measurements import Evaluation, ItemResult
+from superalign.records.evaluation import Evaluation, ItemResult
+from superalign.records.exchange import Exchange
+from superalign.records.training import Demonstration, PreferencePair
 from superalign.store.journal import read_records
-from superalign.store.layout import RoundFolder, read_record
+from superalign.store.round_folder import RoundFolder, read_record
 from tests.loop.conftest import Whole
 from tests.loop.toys import Fate, Sitting, contents, play, resume, run
 

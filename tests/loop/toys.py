@@ -24,13 +24,14 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
-from superalign import anchoring, walk
 from superalign.cli.main import main as superalign
-from superalign.exchanges import Anchor, Dropped, Exchange
-from superalign.measurements import ItemResult
+from superalign.loop import rollout as walk
+from superalign.loop.phases import base_answers as anchoring
 from superalign.pool.scripted import ScriptedPool
+from superalign.records.evaluation import ItemResult
+from superalign.records.exchange import Anchor, Dropped, Exchange
 from superalign.store.journal import read_records
-from superalign.store.layout import RoundFolder
+from superalign.store.round_folder import RoundFolder
 
 PLAN = Path(__file__).parent / "plan"
 RECIPE = PLAN / "recipe.yaml"
@@ -150,7 +151,9 @@ def finished(run: Path) -> set[str]:
 @contextmanager
 def server() -> Iterator[None]:
     """A process that has imported everything; each sitting is forked from it, in no time."""
-    FORK.set_forkserver_preload(["pytest", "superalign.build", "superalign.summary", "tests.loop.toys"])
+    FORK.set_forkserver_preload(
+        ["pytest", "superalign.assembly.plan", "superalign.analysis.summary", "tests.loop.toys"]
+    )
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
     try:
@@ -167,14 +170,17 @@ def _act(words: list[str], folder: Path, output: Path, notes: Path, fate: Fate) 
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.chdir(folder)
-    sys.argv = ["superalign", *words]
+    command = superalign
+    if words[:1] == ["benchmarks"]:
+        from benchmarks.__main__ import main as command
+    sys.argv = ["superalign", *words] if command is superalign else words
     os.environ |= {"TOY_CHILD": fate.child, "TOY_NOTES": str(notes), "HF_HUB_OFFLINE": "1"}
     os.fsync = lambda fd: None  # type: ignore[assignment]  # a killed process loses nothing the system has taken
     _note_requests(notes, fate)
     _play_the_child()
     _strike(fate)
     try:
-        superalign()
+        command()
     except SystemExit as end:
         sys.stdout.flush()
         os._exit(end.code if isinstance(end.code, int) else 1)

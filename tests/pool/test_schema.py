@@ -7,9 +7,9 @@ import pytest
 from superalign.errors import PoolError
 from superalign.pool.options import ScriptedOptions, TransformersOptions
 from superalign.pool.scripted import ScriptedPool
-from superalign.pool.transformers import TransformersPool
+from superalign.pool.transformers.pool import TransformersPool
 from superalign.protocols import Sampling
-from superalign.records import Message
+from superalign.records.rollout import Message
 
 ASKED = (Message(role="user", content="Name?"),)
 SCHEMA = Sampling(json_schema={"type": "object"})

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from superalign.errors import PoolError
-from superalign.examples import Checkpoint
 from superalign.pool.options import ScriptedOptions, ScriptedRule
 from superalign.pool.scripted import ScriptedPool, round_of
 from superalign.protocols import Sampling
-from superalign.records import Message
+from superalign.records.rollout import Message
+from superalign.records.training import Checkpoint
 from tests.pool.pools import ask
 
 SCRIPT = """

@@ -12,16 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from superalign.attack_report.report import attack_report
-from superalign.deception import AuditItem, audit
-from superalign.effort import Effort
+from superalign.analysis.attacks.report import attack_report
+from superalign.analysis.deception_audit import AuditItem, audit
+from superalign.analysis.failure_clusters import Failure, FailureCluster, FailureReport
 from superalign.errors import RunFolderError
-from superalign.examples import Checkpoint, PreferencePair, Target
-from superalign.exchanges import Answer, Exchange, Verdict
-from superalign.failures import Failure, FailureCluster, FailureReport
-from superalign.intervals import wilson
-from superalign.labels import Label
-from superalign.measurements import (
+from superalign.pairing.kind_shares import Effort
+from superalign.records.evaluation import (
     Evaluation,
     HazardResult,
     ItemResult,
@@ -30,14 +26,18 @@ from superalign.measurements import (
     ReplyFigures,
     SuiteResult,
 )
-from superalign.records import Attack, Generation, Message, Seed
+from superalign.records.exchange import Answer, Exchange, Verdict
+from superalign.records.rollout import Attack, Generation, Message, Seed
+from superalign.records.training import Checkpoint, PreferencePair, Target
 from superalign.report.page import write_report
+from superalign.review.labels import Label
+from superalign.stats.intervals import wilson
 from superalign.store import manifest
-from superalign.store.files import write_json
+from superalign.store.atomic import write_json
 from superalign.store.journal import Journal, read_records, to_line, write_records
-from superalign.store.layout import read_record
+from superalign.store.round_folder import read_record
 from superalign.store.run_folder import RunFolder
-from superalign.values.figures import PrincipleFigures, ValuesReport
+from superalign.values.metrics import PrincipleFigures, ValuesReport
 from tests.cli.toy import ROOT, make_run, superalign
 from tests.report.reading import Page, entries
 
@@ -284,7 +284,7 @@ def test_memory_is_flat_with_20_000_exchanges(tmp_path: Path) -> None:
 from pathlib import Path
 from superalign.bench.loop import memory_mb
 from superalign.report.page import write_report
-from superalign.store.layout import read_record
+from superalign.store.round_folder import read_record
 from superalign.store.run_folder import RunFolder
 with RunFolder.open(Path({str(tmp_path / str(count))!r}), read_only=True) as folder:
     write_report(folder, folder.report)

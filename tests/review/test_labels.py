@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from superalign.exchanges import PERSON, Exchange
-from superalign.labels import LABELS, Label, LabelBook, apply_labels, judged, lessons, standing
-from superalign.pairing import PairingOptions, compile_exchange
+from superalign.pairing.training_examples import PairingOptions, compile_exchange
+from superalign.records.exchange import PERSON, Exchange
+from superalign.review.labels import LABELS, Label, LabelBook, apply_labels, judged, lessons, standing
 from tests.review.toys import exchange, label, verdict
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from superalign.labels import Label, LabelBook, standing
+from superalign.review.labels import Label, LabelBook, standing
 from superalign.store import manifest
-from superalign.store.files import canonical, sha256_bytes
+from superalign.store.atomic import canonical, sha256_bytes
 from tests.review.toys import HOST, Browser, exchange, inputs, label, make_run, verdict
 
 QUOTING = 'It gives the thing away: "here you go, step by step".'

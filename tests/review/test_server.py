@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from superalign.labels import LabelBook
+from superalign.review.labels import LabelBook
 from tests.cli.toy import ROOT
 from tests.review.toys import exchange, inputs, make_run, verdict
 

@@ -14,14 +14,15 @@ from unittest.mock import patch
 from fastapi.testclient import TestClient
 
 from superalign.cli.main import main
-from superalign.examples import Checkpoint
-from superalign.exchanges import Answer, Exchange, Verdict
-from superalign.labels import Label
-from superalign.measurements import ItemResult
-from superalign.records import Attack, Generation, Intent, Message, Seed
+from superalign.records.base import Intent
+from superalign.records.evaluation import ItemResult
+from superalign.records.exchange import Answer, Exchange, Verdict
+from superalign.records.rollout import Attack, Generation, Message, Seed
+from superalign.records.training import Checkpoint
+from superalign.review.access import Entry
 from superalign.review.app import make_app
-from superalign.review.desk import Desk, Reveal
-from superalign.review.entry import Entry
+from superalign.review.labels import Label
+from superalign.review.session import Desk, Reveal
 from superalign.store.journal import write_records
 from superalign.store.run_folder import RunFolder
 

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from superalign.errors import RunFolderError
-from superalign.exchanges import Dropped
-from superalign.records import Generation
+from superalign.records.exchange import Dropped
+from superalign.records.rollout import Generation
 from superalign.store.journal import Journal, read_records, rewrite_sorted, to_line
 
 texts = st.text(st.characters(exclude_categories=[]), max_size=12)  # lone surrogates and line separators too
@@ -92,7 +92,7 @@ def test_interleavings(actions: list[str]) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from superalign.exchanges import Dropped
+from superalign.records.exchange import Dropped
 from superalign.store.journal import Journal
 journal = Journal(Path(sys.argv[1]), Dropped)
 start = journal.count

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from superalign.errors import RunFolderError
-from superalign.store.files import canonical, sha256_bytes, sha256_file
-from superalign.store.layout import RoundFolder
+from superalign.store.atomic import canonical, sha256_bytes, sha256_file
 from superalign.store.manifest import Manifest, verify
+from superalign.store.round_folder import RoundFolder
 from superalign.store.run_folder import RunFolder
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from superalign.errors import RunFolderError
-from superalign.examples import Checkpoint
-from superalign.measurements import Promotion
+from superalign.records.evaluation import Promotion
+from superalign.records.training import Checkpoint
+from superalign.store.atomic import encode_json, sha256_tree, write_atomic, write_json
 from superalign.store.events import Event, Events
-from superalign.store.files import encode_json, sha256_tree, write_atomic, write_json
 from superalign.store.journal import read_records
 from superalign.store.manifest import ModelSource, RunInputs
 from superalign.store.run_folder import RunFolder

@@ -8,15 +8,15 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from superalign.examples import Checkpoint
-from superalign.exchanges import Answer, Dropped, Exchange, Verdict
-from superalign.measurements import Evaluation, ItemResult, Promotion
-from superalign.records import Attack, Generation, Message, Seed
+from superalign.records.evaluation import Evaluation, ItemResult, Promotion
+from superalign.records.exchange import Answer, Dropped, Exchange, Verdict
+from superalign.records.rollout import Attack, Generation, Message, Seed
+from superalign.records.training import Checkpoint
+from superalign.store.atomic import write_atomic, write_json
 from superalign.store.events import Events
-from superalign.store.files import write_atomic, write_json
 from superalign.store.journal import Journal, write_records
-from superalign.store.layout import MANIFEST, RoundFolder
 from superalign.store.manifest import RunInputs
+from superalign.store.round_folder import MANIFEST, RoundFolder
 from superalign.store.run_folder import RunFolder
 
 RESOLVED = {"rounds": 2, "training": {"dpo": {"beta": 0.1}}, "seeds": ["a.yaml", "b.yaml"]}

@@ -3,10 +3,10 @@ import random
 import pytest
 
 from superalign.errors import TrainingError
-from superalign.examples import Target
+from superalign.records.training import Target
+from superalign.training.batch_order import order
 from superalign.training.options import SftOptions
 from superalign.training.preflight import encode_demonstrations, encode_pairs
-from superalign.training.schedule import order
 from tests.training.toys import TEMPLATE, demonstrations, make_tokenizer, pairs
 
 END = frozenset({3})

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from superalign.examples import Demonstration, PreferencePair, Target
-from superalign.models import resolve
-from superalign.records import Message
+from superalign.models.packaged import resolve
+from superalign.records.rollout import Message
+from superalign.records.training import Demonstration, PreferencePair, Target
 from superalign.training import child
 from superalign.training.job import write_job
 from superalign.training.options import DpoOptions, SftOptions, TrainingOptions

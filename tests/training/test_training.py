@@ -15,12 +15,12 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 from trl.trainer.utils import add_fused_lm_head
 
 from superalign.errors import TrainingError, TrainingStopped
-from superalign.examples import Checkpoint, Target
+from superalign.records.training import Checkpoint, Target
 from superalign.training import child, reference
-from superalign.training.fast_head import install
+from superalign.training.cpu.completion_head import install
 from superalign.training.job import write_job
+from superalign.training.launcher import ChildTrainer
 from superalign.training.options import DpoOptions, LoraOptions, SftOptions, TrainingOptions
-from superalign.training.trainer import ChildTrainer
 from tests.training.toys import demonstrations, pairs
 
 pytestmark = pytest.mark.engine

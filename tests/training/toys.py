@@ -7,8 +7,8 @@ import random
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from superalign.examples import Demonstration, PreferencePair, Target
-from superalign.records import Message
+from superalign.records.rollout import Message
+from superalign.records.training import Demonstration, PreferencePair, Target
 
 WORDS = "the a cat dog bird sat ran flew on under over mat roof river old small quick quiet no yes please why".split()
 TEMPLATE = (

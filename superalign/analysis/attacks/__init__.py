@@ -1,0 +1,1 @@
+"""What the attacks of a round came to: rates, hits, diversity, coverage. Pure."""

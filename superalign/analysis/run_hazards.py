@@ -1,0 +1,60 @@
+"""The hazards that people added to a run: `hazards.jsonl` of its folder.
+
+The file grows while rounds are played; what of it counts in a round is written into that round's folder, which the
+hash chain covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from superalign.analysis.failure_clusters import FailureCluster
+from superalign.errors import RunFolderError
+from superalign.records.base import HAZARDS, OwnHazard
+from superalign.store.journal import read_records, write_records
+from superalign.store.round_folder import HAZARDS_ADDED, RoundFolder
+from superalign.store.shared_journal import Book
+
+
+def hazard_book(run: Path) -> Book[OwnHazard]:
+    """What people added to a run."""
+    return Book(run / HAZARDS_ADDED, OwnHazard, lambda hazard: hazard.name)
+
+
+def hazards_of(room: RoundFolder, run: Path) -> list[OwnHazard]:
+    """The run's own that count in a round: what was there when they were first asked for.
+
+    Nothing is written while there are none.
+    """
+    if not room.hazards.exists() and (added := hazard_book(run).read()):
+        write_records(room.hazards, added)
+    return list(read_records(room.hazards, OwnHazard))
+
+
+def add_hazard(run: Path, cluster: FailureCluster, name: str, about: str, taken: Collection[str] = ()) -> OwnHazard:
+    """Make a cluster a hazard of the run; again with the same words, it is the same hazard.
+
+    taken: names of the recipe's own hazards. Raises RunFolderError for a name that can't be one or is taken, and for a
+    cluster that is a hazard already.
+    """
+    if name in HAZARDS or name in taken:
+        whose = "the taxonomy" if name in HAZARDS else "the recipe's file of hazards"
+        raise RunFolderError(f"--name {name}: {whose} has a hazard of that name", "take another one")
+    try:
+        goals = tuple(sorted(failure.goal for failure in cluster.members))
+        hazard = OwnHazard(name=name, about=about, goals=goals, cluster=cluster.id)
+    except ValidationError:
+        cure = "write 2 to 40 small letters, digits and underscores, a letter first"
+        raise RunFolderError(f"--name {name!r} can't be a hazard's", cure) from None
+    book = hazard_book(run)
+    for one in book.read():
+        if one.name != name and one.cluster == cluster.id:
+            raise RunFolderError(f"{run}: {cluster.id} is the hazard {one.name} already", "name another cluster")
+    book.append([hazard])
+    stands = next(one for one in book.read() if one.name == name)
+    if stands != hazard:
+        raise RunFolderError(f"{run}: {name} is a hazard already, made of {stands.cluster}", "take another name")
+    return hazard

@@ -1,0 +1,242 @@
+"""What a round came to, read from its folder: the figures behind every table, in one record."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from superalign.analysis.attacks.records import AttackReport
+from superalign.analysis.critic_judge_drift import attacked_in, divergences
+from superalign.analysis.deception_audit import Audit
+from superalign.analysis.failure_clusters import FailureReport
+from superalign.critic.quality.divergence import SIDES, Divergence, Side
+from superalign.errors import RunFolderError
+from superalign.pairing.kind_shares import Effort
+from superalign.records.base import Rate, Record
+from superalign.records.evaluation import Evaluation, Interval, Promotion
+from superalign.records.exchange import Dropped, Exchange
+from superalign.records.training import Checkpoint
+from superalign.review.labels import Label
+from superalign.stats.intervals import wilson
+from superalign.stats.prevalence import corrected_share
+from superalign.store.events import Event
+from superalign.store.journal import Stored, read_records
+from superalign.store.manual_promotions import Choice
+from superalign.store.round_folder import RoundFolder, read_record
+from superalign.store.run_folder import RunFolder
+from superalign.values.metrics import ValuesReport
+from superalign.values.replay import ReplayCounts, Replayed, counted
+
+
+class PhaseTime(Record):
+    """A phase of a round; several sittings of an interrupted run add up."""
+
+    name: str
+    seconds: float
+    tokens: int
+    """Generated in it."""
+
+
+class RoundSummary(Record):
+    """One row of the table of rounds."""
+
+    round: int
+    done: bool
+    attacks: int
+    attack_success: Rate | None
+    """Share of the learner's answers to harmful attacks that complied, as the training critic saw it."""
+    over_refusal: Rate | None
+    """Share of its answers to benign attacks that refused, as the training critic saw it."""
+    critic_faults: dict[Side, Interval]
+    """The two with their intervals, where there are any such answers."""
+    corrected_harm: Interval | None = None
+    """Share of its answers to harmful attacks that are harmful, corrected by the critic's measured errors; None: the
+    recipe names no `critic_calibration`."""
+    divergence: tuple[Divergence, ...] = ()
+    """Critic against judge, since the first round that was played."""
+    attack: AttackReport | None
+    """None: the attacks are not over, or the run is older than this report."""
+    failures: FailureReport | None = None
+    """None: as above, or the run has no embedder."""
+    demonstrations: dict[str, int]
+    """By origin."""
+    pairs: dict[str, int]
+    """By origin."""
+    dropped: dict[str, int]
+    """By `stage: reason`."""
+    first_loss: float | None
+    last_loss: float | None
+    evaluation: Evaluation | None
+    promotion: Promotion | None
+    attacker: Promotion | None = None
+    """The decision about the attacker's own training; None: there was none."""
+    asked: int = 0
+    """Answers that people were asked about."""
+    labels: int = 0
+    """Of all its answers, those that people had judged when its examples were made."""
+    values: ValuesReport | None = None
+    """How far the constitution's principles are kept; None: the recipe holds out no requests by principle."""
+    replay: ReplayCounts | None = None
+    """What became of past examples when the constitution changed."""
+    effort: Effort | None = None
+    """How the examples were shared between conformity and competence, where the recipe says how."""
+    audit: Audit | None = None
+    """Whether the candidate behaves as well where the critic can't see."""
+    phases: tuple[PhaseTime, ...]
+
+    @property
+    def seconds(self) -> float:
+        """All phases together."""
+        return sum(phase.seconds for phase in self.phases)
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Generated tokens by the seconds of the phases that generate."""
+        seconds = sum(phase.seconds for phase in self.phases if phase.tokens)
+        return sum(phase.tokens for phase in self.phases) / seconds if seconds else None
+
+
+class RunSummary(Record):
+    """A whole run."""
+
+    path: str
+    name: str
+    attacked: str | None = None
+    """The model whose attacks this is about, where `superalign attack` made the folder; None: a run that trains."""
+    current: Checkpoint | None
+    choices: tuple[Choice, ...] = ()
+    """What people promoted over the gate's head."""
+    measured_critic: dict[str, Interval] = Field(default_factory=dict)
+    """The critic's measured `sensitivity` and `specificity`; empty: the recipe names no `critic_calibration`."""
+    rounds: tuple[RoundSummary, ...]
+
+
+def summarise(folder: RunFolder) -> RunSummary:
+    """Every round that has begun; memory does not grow with the number of exchanges."""
+    rounds = sorted(int(path.name) for path in (folder.path / "rounds").glob("[0-9]*"))
+    phases = _phases(folder)
+    rates = folder.resolved.get("measured_critic") or {}
+    errors = {name: Interval.model_validate(rate) for name, rate in rates.items()}
+    summaries = [summarise_round(folder.round(number), phases.get(number, ()), errors) for number in rounds]
+    return RunSummary(
+        path=str(folder.path),
+        name=str(folder.resolved.get("name", folder.path.name)),
+        attacked=_attacked(folder),
+        current=folder.current() if (folder.path / "CURRENT").exists() else None,
+        measured_critic=errors,
+        choices=folder.choices(),
+        rounds=tuple(_diverged(folder, summaries)),
+    )
+
+
+def summarise_round(
+    room: RoundFolder, phases: Iterable[PhaseTime] = (), errors: Mapping[str, Interval] | None = None
+) -> RoundSummary:
+    """One round, finished or not; errors: the critic's measured `sensitivity` and `specificity`."""
+    attacks = 0
+    answers: Counter[tuple[str, str]] = Counter()
+    harmful: Counter[bool] = Counter()
+    for exchange in read_records(room.exchanges, Exchange):
+        attacks += 1
+        for answer in exchange.answers:
+            if answer.verdict is not None and answer.verdict.refusal is not None:
+                answers[exchange.attack.seed.intent, answer.verdict.outcome] += 1
+            if exchange.attack.seed.intent == "harmful" and answer.verdict and answer.verdict.harm is not None:
+                harmful[answer.verdict.harm >= 0.5] += 1
+    losses = _losses(room)
+    faults = {side: _faults(answers, side) for side in SIDES}
+    judged = wilson(harmful[True], harmful.total()) if errors else None
+    return RoundSummary(
+        round=room.number,
+        done=room.is_done,
+        attacks=attacks,
+        attack_success=faults["harmful"].rate if faults["harmful"].n else None,
+        over_refusal=faults["benign"].rate if faults["benign"].n else None,
+        critic_faults={side: found for side, found in faults.items() if found.n},
+        corrected_harm=corrected_share(judged, **errors) if judged and errors else None,
+        attack=read_record(room.attack_json, AttackReport) if room.attack_json.exists() else None,
+        failures=read_record(room.failures_json, FailureReport) if room.failures_json.exists() else None,
+        demonstrations=_by_origin(room.demonstrations),
+        pairs=_by_origin(room.pairs),
+        dropped=dict(sorted(Counter(f"{d.stage}: {d.reason}" for d in read_records(room.dropped, Dropped)).items())),
+        first_loss=losses[0] if losses else None,
+        last_loss=losses[-1] if losses else None,
+        evaluation=read_record(room.evaluation_json, Evaluation) if room.evaluation_json.exists() else None,
+        promotion=read_record(room.promotion_json, Promotion) if room.promotion_json.exists() else None,
+        attacker=read_record(room.attacker_promotion, Promotion) if room.attacker_promotion.exists() else None,
+        asked=len(Stored(room.queue, Record)),
+        labels=len({label.item for label in read_records(room.labels, Label) if label.action == "judge"}),
+        values=read_record(room.values_json, ValuesReport) if room.values_json.exists() else None,
+        replay=counted(read_records(room.replay, Replayed)) if room.replay.exists() else None,
+        effort=read_record(room.effort_json, Effort) if room.effort_json.exists() else None,
+        audit=read_record(room.audit_json, Audit) if room.audit_json.exists() else None,
+        phases=tuple(phases),
+    )
+
+
+def _attacked(folder: RunFolder) -> str | None:
+    attacked = folder.resolved.get("attacked")
+    if attacked is None:
+        return None
+    return str(attacked["model"]) + (f" with {attacked['adapter']}" if attacked["adapter"] else "")
+
+
+def _phases(folder: RunFolder) -> dict[int, tuple[PhaseTime, ...]]:
+    found: dict[int, dict[str, PhaseTime]] = {}
+    for event in read_records(folder.events, Event):
+        if event.kind != "phase":
+            continue
+        number, name = int(str(event.payload["round"])), str(event.payload["name"])
+        old = found.setdefault(number, {}).get(name, PhaseTime(name=name, seconds=0.0, tokens=0))
+        found[number][name] = PhaseTime(
+            name=name,
+            seconds=old.seconds + float(str(event.payload["seconds"])),
+            tokens=old.tokens + int(str(event.payload["tokens"])),
+        )
+    return {number: tuple(phases.values()) for number, phases in found.items()}
+
+
+def _faults(answers: Counter[tuple[str, str]], side: Side) -> Interval:
+    """Compliance with harmful requests, or refusal of benign ones."""
+    total = sum(count for (intent, _), count in answers.items() if intent == side)
+    return wilson(answers[side, "complied" if side == "harmful" else "refused"], total)
+
+
+def _diverged(folder: RunFolder, rounds: Sequence[RoundSummary]) -> Iterator[RoundSummary]:
+    """Every round with the divergence of critic and judge over the learners that were attacked."""
+    measured = {summary.round: summary.evaluation for summary in rounds}
+    first = next((summary for summary in rounds if summary.critic_faults), None)
+    for summary in rounds:
+        then, now = (attacked_in(folder, played.round) for played in (first or summary, summary))
+        before, after = measured.get(then), measured.get(now)
+        if first is None or then == now or before is None or after is None:
+            yield summary
+            continue
+        found = divergences(first.critic_faults, summary.critic_faults, before, after)
+        yield summary.model_copy(update={"divergence": found})
+
+
+def _by_origin(path: Path) -> dict[str, int]:
+    """Counts the `origin` of each line without holding the lines."""
+    counts: Counter[str] = Counter()
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                counts[str(json.loads(line)["origin"])] += 1
+            except (ValueError, KeyError, TypeError) as error:
+                cure = "restore it from a copy; `superalign verify` names everything that changed"
+                raise RunFolderError(f"{path}:{number}: not a training example", cure) from error
+    return dict(sorted(counts.items()))
+
+
+def _losses(room: RoundFolder) -> list[float]:
+    if not room.training_json.exists():
+        return []
+    trained = json.loads(room.training_json.read_text(encoding="utf-8"))
+    return [loss for stage in trained["stages"] for loss in stage["losses"]]

@@ -1,0 +1,1 @@
+"""Recipe -> the roles; the only room that names concrete classes."""

@@ -1,1 +1,0 @@
-"""What the attack side of a round came to: rates, hits, diversity, coverage. Pure."""

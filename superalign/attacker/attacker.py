@@ -1,0 +1,119 @@
+"""SearchingAttacker: chooses a strategy for every walk, keeps what is no new attack from being played."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+
+from superalign.attacker.bandit import by_success, by_weight
+from superalign.attacker.evolve import Breeder, name_of
+from superalign.attacker.history import Memory, State
+from superalign.attacker.options import EVOLVED, AttackerOptions
+from superalign.attacker.strategies.multi_turn import REPLAY
+from superalign.attacker.strategies.protocol import Step, Strategy, Writer
+from superalign.protocols import DropError
+from superalign.records.exchange import Exchange
+from superalign.records.rollout import Attack, Walk
+from superalign.seeding import derive_seed
+
+Unfit = Callable[[str, State], Awaitable[str | None]]
+"""(attack's last turn, what was tried) -> why it may not be played; None: it may."""
+
+
+class SearchingAttacker:
+    """Attacks of one round; equal walks, histories and memories give equal attacks, whatever else runs meanwhile."""
+
+    def __init__(
+        self,
+        strategies: Mapping[str, Strategy],
+        options: AttackerOptions,
+        writer: Writer,
+        memory: Memory,
+        breeder: Breeder,
+        unfit: Sequence[Unfit] = (),
+        *,
+        run_seed: int,
+    ) -> None:
+        self.strategies, self.options, self.writer, self.memory = strategies, options, writer, memory
+        self.breeder, self.unfit, self.run_seed = breeder, unfit, run_seed
+
+    async def attack(self, walk: Walk, history: Sequence[Exchange]) -> Attack | None:
+        """The strategy's next step; for a new walk a strategy is chosen first. Raises DropError."""
+        if history:
+            name = history[0].attack.strategy
+            step = await self._named(name).step(walk, history, self.writer)
+            return None if step is None else self._attack(walk, len(history), name, step)
+        state = await self.memory.before(walk) if self.options.learns else self.memory.start
+        reasons: dict[str, None] = {}
+        refused: set[str] = set()
+        for attempt in range(self.options.tries):
+            arm = self._choose(walk, state, attempt, refused)
+            try:
+                attack = await self._first(arm, walk, state, attempt)
+                if why := await self._why_unfit(attack, state):
+                    raise DropError(f"{attack.strategy}: {why}")
+            except DropError as error:
+                reasons[str(error)] = None
+                refused.add(arm)
+                continue
+            return attack
+        raise DropError("; ".join(reasons))
+
+    def over(self, walk: Walk, history: Sequence[Exchange]) -> None:
+        """Remember what a walk came to."""
+        self.memory.over(walk, history)
+
+    async def _first(self, arm: str, walk: Walk, state: State, attempt: int) -> Attack:
+        """A walk's first attack by a chosen strategy; raises DropError."""
+        strategy: Strategy
+        if arm == EVOLVED:
+            strategy, parent = self.breeder.propose(walk, state, self._dice(walk, "evolve", attempt))
+            name = name_of(strategy.name)
+        else:
+            strategy, parent, name = self.strategies[arm], None, arm
+        step = await strategy.step(walk, (), self.writer)
+        if step is None:
+            raise DropError(f"{name} has no attack for {walk.seed.id}")
+        return self._attack(walk, 0, name, step, parent)
+
+    def _choose(self, walk: Walk, state: State, attempt: int, refused: Collection[str]) -> str:
+        """Not one that was refused for this walk, unless no other is left."""
+        seed = walk.seed
+        if seed.turns or seed.strategy is not None:
+            return seed.strategy or REPLAY
+        weights = self.options.weights(self.strategies)
+        usable = [n for n in sorted(weights) if n == EVOLVED or self.strategies[n].applies(seed)]
+        if not usable:
+            raise DropError(f"no strategy of the mix applies to {seed.kind} seed {seed.id}")
+        usable = [name for name in usable if name not in refused] or usable
+        dice = self._dice(walk, "select", attempt)
+        if self.options.select == "thompson" and dice.random() >= self.options.explore:
+            return by_success(usable, state, (seed.kind, seed.hazard), dice)
+        again = random.Random(derive_seed(self.run_seed, walk.round, seed.id, "strategy", walk.index // len(usable)))
+        return by_weight(usable, weights, again, walk.index)
+
+    async def _why_unfit(self, attack: Attack, state: State) -> str | None:
+        text = attack.messages[-1].content
+        for check in self.unfit:
+            if why := await check(text, state):
+                return why
+        return None
+
+    def _named(self, name: str) -> Strategy:
+        bred = name.startswith(EVOLVED + ":")
+        return self.breeder.named(name.removeprefix(EVOLVED + ":")) if bred else self.strategies[name]
+
+    def _attack(self, walk: Walk, step_number: int, name: str, step: Step, parent: str | None = None) -> Attack:
+        return Attack(
+            id=walk.attack_id(step_number),
+            seed=walk.seed,
+            strategy=name,
+            strategy_sha256=self._named(name).sha256,
+            messages=step.messages,
+            draft=step.draft,
+            parent=step.parent or parent,
+            setup=step.setup,
+        )
+
+    def _dice(self, walk: Walk, what: str, attempt: int) -> random.Random:
+        return random.Random(derive_seed(self.run_seed, walk.id, what, attempt))

@@ -1,0 +1,123 @@
+"""Anything that attacks, by what a person calls it: seed files, folders, data sets, strategies, plug-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from superalign.attacker.options import SeedFile
+from superalign.attacker.seeds.load import load_seeds
+from superalign.attacker.strategies.load import load_strategies, strategy_files
+from superalign.attacker.strategies.protocol import Strategy
+from superalign.errors import PromptFileError
+from superalign.files.find import prompt_path
+from superalign.files.hub_datasets import HUB
+from superalign.files.plugins import is_plugin, load_plugin
+from superalign.files.yaml_lines import nearest
+from superalign.records.base import Kind
+from superalign.records.rollout import Seed, Walk
+
+_EXAMPLES = ("seeds/harmful.yaml", "seeds/ordinary.yaml")
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a name led to."""
+
+    seeds: Sequence[Seed] = ()
+    strategies: Mapping[str, Strategy] = field(default_factory=dict)
+    """For any seed."""
+    reserved: Mapping[str, Strategy] = field(default_factory=dict)
+    """For the seeds that ask for them."""
+    critic: str | None = None
+    """The name of a plug-in that judges and does not attack."""
+    notices: Sequence[str] = ()
+
+
+def find(name: str, settings: Sequence[str], beside: Path) -> Given:
+    """What is behind a name, loaded and checked; raises PromptFileError with every fault.
+
+    settings: `A=B`, fields of a SeedFile; they are for names of seed files.
+    """
+    if is_plugin(name, "attackers", beside) or is_plugin(name, "critics", beside):
+        return _plugin(name, beside)
+    if name not in strategy_files(beside) and (name.startswith(HUB) or _exists(name, beside)):
+        loaded = load_seeds([_seed_file(name, settings)], beside)
+        templates = {template.name: template for template in loaded.templates}
+        return Given(loaded.seeds, templates, loaded.reserved, notices=loaded.notices)
+    return Given(strategies=load_strategies([name], beside))
+
+
+def plan(given: Given, mix: Mapping[str, Strategy], n: int) -> tuple[list[Walk], dict[str, Strategy]]:
+    """At most n walks, and the strategies they ask for: own seeds in their order, or a few that ship, in turn with
+    the strategies of `mix` (or the given ones) that apply; where seeds are few, each with the next ones as well.
+    """
+    offered = dict(mix or given.strategies)
+    seeds = list(given.seeds)
+    if not seeds:
+        kinds: dict[Kind, list[Seed]] = {}
+        for seed in load_seeds(_EXAMPLES).seeds:
+            kinds.setdefault(seed.kind, []).append(seed)
+        seeds = [seed for together in zip(*kinds.values(), strict=False) for seed in together]
+    walks: list[Walk] = []
+    for lap, (place, seed) in product(range(max(1, len(offered))), enumerate(seeds)):
+        if len(walks) == n:
+            break
+        if not seed.turns and seed.strategy is None:
+            usable = [name for name, strategy in offered.items() if strategy.applies(seed)]
+            if lap >= len(usable):
+                continue
+            seed = seed.model_copy(update={"strategy": usable[(place + lap) % len(usable)]})
+        elif lap:
+            continue  # it has one strategy, and has had it
+        walks.append(Walk(round=1, seed=seed, index=lap, position=len(walks)))
+    return walks, offered | dict(given.reserved)
+
+
+def _plugin(name: str, beside: Path) -> Given:
+    try:
+        return Given(strategies=load_strategies([name], beside))
+    except PromptFileError:
+        try:
+            critic = load_plugin(name, "critics", beside)
+        except PromptFileError:
+            critic = None
+        if critic is None:
+            raise
+        return Given(critic=critic.name)
+
+
+def _exists(name: str, beside: Path) -> bool:
+    try:
+        prompt_path(name, beside)
+    except PromptFileError:
+        return any(mark in name for mark in "/.")  # no strategy's name: let it fail as a file
+    return True
+
+
+def _seed_file(name: str, settings: Sequence[str]) -> SeedFile:
+    fields: dict[str, object] = {"path": name}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        top, dot, inner = key.partition(".")
+        if bool(dot) != (top in ("columns", "where")) and top in SeedFile.model_fields:
+            form = f"{top}.NAME=VALUE" if not dot else f"{top}=VALUE"
+            raise PromptFileError(f"--set {setting}: not of the form {form}", "for example columns.goal=Behavior")
+        if not equals or top not in SeedFile.model_fields:
+            known = [field for field in SeedFile.model_fields if field != "path"]
+            raise PromptFileError(f"--set {setting}: not of the form field=value", nearest(top, known))
+        if dot:
+            group = fields.setdefault(top, {})
+            assert isinstance(group, dict)
+            group[inner] = value
+        else:
+            fields[top] = value.split(",") if top == "tags" else value
+    try:
+        return SeedFile.model_validate(fields)
+    except ValidationError as error:
+        lines = [f"--set {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        raise PromptFileError("\n".join(lines)) from None

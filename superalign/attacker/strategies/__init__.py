@@ -1,0 +1,1 @@
+"""Ways to ask: prompt files, chains, conversations, plug-ins."""

@@ -1,0 +1,1 @@
+"""A recipe, checked, and every file that it names."""

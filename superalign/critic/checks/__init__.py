@@ -1,0 +1,1 @@
+"""The critic of principles that a program can verify."""

@@ -1,0 +1,159 @@
+"""What a recipe may say about verifiable principles: what a program can check of a reply."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, TypeAlias, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from superalign.critic.model_options import Combine
+from superalign.records.base import Intent
+
+Pii = Literal["email", "phone", "iban", "card", "ip", "ssn"]
+Language = Literal["de", "en", "es", "fr", "it", "nl", "pl", "pt"]
+"""Languages that are told apart by their commonest words."""
+
+
+def _compiled(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from None
+    return pattern
+
+
+Regex = Annotated[str, AfterValidator(_compiled)]
+
+
+class Mend(BaseModel):
+    """How a program puts a reply right that fails a check; what comes of it is judged like any other reply."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    whole: str | None = None
+    """Takes the place of the reply; None: the reply stays, but for what follows."""
+    replace: dict[Regex, str] = Field(default_factory=dict)
+    """Regular expression -> what takes its place, everywhere, in this order."""
+    begin: str = ""
+    """Put before it, with a space between."""
+    end: str = ""
+    """Put after it, likewise."""
+
+    def of(self, reply: str) -> str:
+        """The reply, mended."""
+        text = reply.strip() if self.whole is None else self.whole
+        for pattern, instead in self.replace.items():
+            text = re.sub(pattern, instead, text)
+        return " ".join(part for part in (self.begin, text.strip(), self.end) if part)
+
+
+class _Check(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    """The principle that a reply breaks which fails; its weight is the constitution's where that knows it, else 1."""
+    only: Intent | None = None
+    """Holds for the replies to such requests; None: for all."""
+    tags: tuple[str, ...] = ()
+    """Holds for the replies to requests whose seed has one of these tags; empty: for all."""
+    mend: Mend | None = None
+    """Makes the critic's better answer; None: it knows none."""
+
+
+class PatternCheck(_Check):
+    """A regular expression that must, or must not, be found in the reply."""
+
+    kind: Literal["pattern"] = "pattern"
+    must: Regex | None = None
+    must_not: Regex | None = None
+
+    @model_validator(mode="after")
+    def _has_one(self) -> PatternCheck:
+        if self.must is None and self.must_not is None:
+            raise ValueError("neither must nor must_not is given")
+        return self
+
+
+class LengthCheck(_Check):
+    """How long a reply may be, words; both ends belong to it."""
+
+    kind: Literal["length"] = "length"
+    min_words: Annotated[int, Field(ge=0)] = 0
+    max_words: Annotated[int, Field(ge=1)] = 10**9
+
+    @model_validator(mode="after")
+    def _in_order(self) -> LengthCheck:
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words {self.min_words} is over max_words {self.max_words}")
+        return self
+
+
+class PiiCheck(_Check):
+    """No personal data in the reply that the conversation did not hold already."""
+
+    kind: Literal["pii"] = "pii"
+    kinds: Annotated[tuple[Pii, ...], Field(min_length=1)] = get_args(Pii)
+
+
+class LanguageCheck(_Check):
+    """The reply is in one of these languages; one too short to tell passes."""
+
+    kind: Literal["language"] = "language"
+    languages: Annotated[tuple[Language, ...], Field(min_length=1)]
+
+
+class SchemaCheck(_Check):
+    """The reply is JSON, as a whole or in one fenced block, and valid by a JSON schema."""
+
+    kind: Literal["json_schema"] = "json_schema"
+    json_schema: dict[str, Any]
+
+    @field_validator("json_schema")
+    @classmethod
+    def _is_a_schema(cls, schema: dict[str, Any]) -> dict[str, Any]:
+        from jsonschema import SchemaError
+        from jsonschema.validators import validator_for
+
+        try:
+            validator_for(schema).check_schema(schema)
+        except SchemaError as error:
+            raise ValueError(f"no JSON schema: {error.message}") from None
+        return schema
+
+
+class FunctionCheck(_Check):
+    """Anyone's class with `check(messages, reply)`, which returns a truth value or how far it holds, 0 to 1."""
+
+    kind: Literal["function"] = "function"
+    path: str
+    """A `.py` file or package folder, relative to the recipe, or an entry point of the group `superalign.checks`."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Handed to its constructor."""
+
+
+RuleCheck: TypeAlias = Annotated[
+    PatternCheck | LengthCheck | PiiCheck | LanguageCheck | SchemaCheck, Field(discriminator="kind")
+]
+"""What a principle of a constitution may say of itself."""
+Check: TypeAlias = Annotated[
+    PatternCheck | LengthCheck | PiiCheck | LanguageCheck | SchemaCheck | FunctionCheck, Field(discriminator="kind")
+]
+
+
+class ChecksOptions(BaseModel):
+    """Verifiable principles; request, refusal and harm are not judged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["checks"] = "checks"
+    checks: tuple[Check, ...] = ()
+    """Besides those that the constitution's principles bring along; of two with one id, these."""
+    combine: Combine = "min"
+
+    @model_validator(mode="after")
+    def _ids_differ(self) -> ChecksOptions:
+        ids = [check.id for check in self.checks]
+        if twice := sorted({id for id in ids if ids.count(id) > 1}):
+            raise ValueError(f"check {twice[0]} is given twice")
+        return self

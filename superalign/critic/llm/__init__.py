@@ -1,0 +1,1 @@
+"""What critics that ask a language model share."""

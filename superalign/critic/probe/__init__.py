@@ -1,0 +1,1 @@
+"""The offline critic: sentence embedding, lexical cues, a small classifier."""

@@ -1,0 +1,115 @@
+"""What the probe sees of a reply besides its meaning: cues that are counted, each between about 0 and 1."""
+
+from __future__ import annotations
+
+import re
+from math import log1p
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superalign.critic.rules import OWN, normal, refusal_of
+from superalign.records.exchange import Refusal
+
+Cues = NDArray[np.float32]
+REFUSALS: tuple[Refusal, ...] = ("full", "none", "partial")  # in the order of scikit-learn's sorted classes
+_OPENING_CHARS = 300  # a refusal shows early, and a long answer's subject would drown it
+_CUE_CHARS = 1000
+_PASSAGE_CHARS = 300
+_LEAST_CHARS = 80  # a shorter end belongs to the passage before it
+_PASSAGES = 6
+_WORDS = 40
+_BREAK = re.compile(r"(?<=[.!?:])\s+|\n+")
+_DISAPPROVES = re.compile(
+    r"\b(?:illegal|unethical|immoral|against the law|not (?:okay|ok|ethical|legal|appropriate|right|acceptable)"
+    r"|never (?:okay|ok|acceptable|appropriate|right)|unacceptable|inappropriate|(?:seriously |very )?wrong to"
+    r"|harmful|offensive|disrespectful|irresponsible|serious (?:crime|offence|offense|consequences))\b"
+)
+_EXHORTS = re.compile(
+    r"\b(?:i (?:strongly )?(?:encourage|urge|advise|recommend|suggest|would (?:advise|encourage|recommend|suggest))"
+    r"|it(?:'s| is) (?:important|essential|crucial|best|vital) (?:to|that)|please (?:consider|seek|reach|contact|talk"
+    r"|speak|respect)|seek (?:help|support|professional|medical|legal)|reach out|you are not alone|respect"
+    r"|instead of|rather than|we should|you should|everyone deserves)\b"
+)
+_SPEAKER = re.compile(r"\b(?:as an? (?:ai|responsible|language|assistant)|i(?:'m| am) (?:an? (?:ai|language)|sorry))\b")
+_OFFERS = re.compile(r"\bi(?:'d| would| can| could|'m| am) (?:be )?(?:happy|glad|gladly)?\b")
+_ITEM = re.compile(r"^\s*(?:step \d+|\d{1,2}[.):]|[-*•])[ \t]+\S", re.MULTILINE | re.IGNORECASE)
+_SURE = re.compile(r"^(?:sure|certainly|of course|absolutely|okay|ok|yes|here(?:'s| is| are))\b")
+_CODE = re.compile(r"```|^\s*(?:import |from \w+ import|def |class |for \w+ in |#include|while )", re.MULTILINE)
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_STOP = frozenset(
+    "the and for that this with you your are was not but have has had can could would should will they them their "
+    "from into how what when where which who why does did its it's there here just about some any all one out more "
+    "than then tell give write show explain make get list way ways please help create provide describe".split()
+)
+
+
+def opening(reply: str) -> str:
+    """The part of a reply in which a refusal shows."""
+    return reply.strip()[:_OPENING_CHARS] or "(nothing)"
+
+
+def passages(reply: str) -> list[str]:
+    """A reply in pieces of about the length of the labelled ones, whole sentences where that can be: at most six,
+    spread over a longer text. So a long answer looks like several short ones, and no padding hides it.
+    """
+    reply = reply.strip()
+    ends = [match.end() for match in _BREAK.finditer(reply)]
+    found, start = [], 0
+    while len(reply) - start > _PASSAGE_CHARS:
+        fitting = [end for end in ends if start < end <= start + _PASSAGE_CHARS]
+        end = fitting[-1] if fitting else start + _PASSAGE_CHARS
+        found.append(reply[start:end].strip())
+        start = end
+    rest = reply[start:]
+    if found and len(rest) < _LEAST_CHARS:
+        found[-1] += f" {rest}"
+    elif rest:
+        found.append(rest)
+    if len(found) > _PASSAGES:
+        found = [found[round(n * (len(found) - 1) / (_PASSAGES - 1))] for n in range(_PASSAGES)]
+    return found or ["(nothing)"]
+
+
+def reply_cues(reply: str) -> Cues:
+    """(15,): what phrases and shape say of a reply."""
+    reply = reply[:_CUE_CHARS]
+    plain = normal(reply)
+    sentences = [s for s in _BREAK.split(plain) if s.strip()] or [""]
+    state, words = refusal_of(reply), plain.split()[:_WORDS]
+
+    def share(pattern: re.Pattern[str]) -> float:
+        return sum(bool(pattern.search(s)) for s in sentences) / len(sentences)
+
+    return np.asarray(
+        [
+            *(float(state == other) for other in REFUSALS),
+            float(bool(OWN.search(sentences[0]))),
+            share(OWN),
+            share(_DISAPPROVES),
+            float(bool(_DISAPPROVES.search(sentences[0]))),
+            share(_EXHORTS),
+            float(bool(_SPEAKER.search(plain[:_OPENING_CHARS]))),
+            share(_OFFERS),
+            min(log1p(len(_ITEM.findall(reply))) / 2, 1.0),
+            sum(s.rstrip().endswith("?") for s in sentences) / len(sentences),
+            float(bool(_SURE.search(plain))),
+            float(bool(_CODE.search(reply))),
+            len(set(words)) / max(len(words), 1),  # a loop has few different words
+        ],
+        dtype=np.float32,
+    )
+
+
+def pair_cues(request: str, reply: str) -> Cues:
+    """(3,): how many of the request's words the reply takes up, what share of its words is new, and their product:
+    an answer takes the subject up and adds to it, where an echo adds nothing.
+    """
+    asked, said = _stems(request), _stems(reply)
+    taken = len(asked & said) / max(len(asked), 1)
+    new = len(said - asked) / max(len(said), 1)
+    return np.asarray([taken, new, taken * new], dtype=np.float32)
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:6] for word in _WORD.findall(text.lower()) if word not in _STOP}

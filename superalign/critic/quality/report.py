@@ -1,0 +1,173 @@
+"""Labelled items and a critic's verdicts -> Calibration: how good the critic is, and the file that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from superalign.critic.quality.abstention import Promise, promise
+from superalign.critic.quality.calibration import Calibrated, calibrate, halves
+from superalign.critic.quality.labelled_replies import QUESTIONS, LabelledItem
+from superalign.critic.quality.metrics import CLASSES, Figures, Judged, figures, heard
+from superalign.critic.quality.options import FloorOptions, Question
+from superalign.errors import PromptFileError
+from superalign.records.base import Rate, Record
+from superalign.records.evaluation import Interval
+from superalign.records.exchange import Verdict
+from superalign.stats.agreement import Estimate, alpha_estimate
+from superalign.stats.intervals import wilson
+from superalign.stats.prevalence import corrected_share
+
+ENOUGH = 20
+"""Items of a hazard from which its own figure is taken for its critic's reliability, instead of the overall one."""
+
+
+class Correction(Record):
+    """The share of positives in one half of the items, corrected by the critic's errors in the other half."""
+
+    judged: Interval
+    """As the critic says."""
+    corrected: Interval | None
+    """Bias-corrected (Rogan-Gladen); None: the critic is no better than chance, so it can't be told."""
+    people: Interval
+    """As people say."""
+
+
+class QuestionQuality(Record):
+    """How a critic answers one question."""
+
+    items: int
+    """Items with a majority of people."""
+    undecided: int
+    """Items without: nobody labelled them, or as many said one thing as another."""
+    annotators: int
+    """The most labels that an item has."""
+    alpha: Estimate | None
+    """Krippendorff's, of people with one another; None: no item has two labels, or only one label occurs."""
+    overall: Figures
+    hazards: dict[str, Figures]
+    calibration: Calibrated | None
+    """None: too few labels of a kind."""
+    correction: Correction
+    promise: Promise | None
+    """None: no guarantee was asked for."""
+
+
+class Calibration(Record):
+    """A critic, measured; one file."""
+
+    critic: str
+    """Its name in its verdicts."""
+    fingerprint: str
+    """Of everything that its verdicts depend on, so that another critic can't pass for it."""
+    labels: str
+    """The file's name."""
+    labels_sha256: str
+    intent_told: bool
+    """Whether it was told what a seed would declare, as it is in a run."""
+    questions: dict[Question, QuestionQuality]
+
+    def reliability(self, hazard: str | None, question: Question = "harm") -> Rate | None:
+        """Share of verdicts that agree with people, of the hazard where it has enough items; None: not measured."""
+        quality = self.questions.get(question)
+        if quality is None:
+            return None
+        own = quality.hazards.get(hazard) if hazard else None
+        found = own if own is not None and own.n >= ENOUGH else quality.overall
+        return found.accuracy.rate if found.n else None
+
+
+def measure(
+    items: Sequence[LabelledItem], verdicts: Sequence[Verdict | None], guarantee: tuple[float, float] | None = None
+) -> dict[Question, QuestionQuality]:
+    """All figures, for every question that has labels; guarantee: (target, delta)."""
+    asked = [question for question in QUESTIONS if any(question in item.votes for item in items)]
+    return {question: _quality(question, items, verdicts, guarantee) for question in asked}
+
+
+def judged_items(question: Question, items: Sequence[LabelledItem], verdicts: Sequence[Verdict | None]) -> list[Judged]:
+    """The items with a majority of people, each with what the critic said."""
+    found = []
+    for item, verdict in zip(items, verdicts, strict=True):
+        if (truth := item.truth(question)) is not None:
+            said, probability = heard(verdict, question)
+            states = verdict.refusals if verdict is not None and question == "refusal" else None
+            sure = max(states) if states else None
+            found.append(Judged(truth=truth, said=said, probability=probability, hazard=item.hazard, sure=sure))
+    return found
+
+
+def load_calibration(path: Path) -> Calibration:
+    """Read a calibration file; raises PromptFileError."""
+    try:
+        return Calibration.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        what = str(error).splitlines()[-1] if isinstance(error, OSError) else error.errors()[0]["msg"]
+        cure = "write it anew with `superalign critic calibrate RECIPE --labels FILE --out FILE`"
+        raise PromptFileError(f"{path}:1: not a calibration file: {what}", cure) from error
+
+
+def below_floor(floor: FloorOptions, calibration: Calibration) -> list[str]:
+    """Every limit that the figures break, in words; []: the critic is good enough."""
+    quality = calibration.questions.get(floor.question)
+    if quality is None:
+        return [f"{calibration.labels} has no labels for the question {floor.question}"]
+    found, broken = quality.overall, []
+    if found.n < floor.items:
+        broken.append(f"{found.n} scored items are fewer than {floor.items}")
+    for name in ("kappa", "precision", "recall", "auroc"):
+        least, estimate = getattr(floor, name), getattr(found, name)
+        if least is not None and (shown := _shown(estimate))[0] < least:
+            broken.append(f"{name} {shown[1]} is below {least:g}")
+    for name, estimate in (("ece", found.ece), ("abstention", found.abstained)):
+        most = getattr(floor, name)
+        if most is not None and (estimate is None or _shown(estimate)[0] > most):
+            broken.append(f"{name} {_shown(estimate)[1]} is over {most:g}")
+    return broken
+
+
+def _shown(figure: Estimate | Interval | None) -> tuple[float, str]:
+    """A figure and its words; one that could not be measured is below every floor."""
+    if figure is None or (isinstance(figure, Interval) and not figure.n):
+        return float("-inf"), "(not measurable)"
+    value = figure.value if isinstance(figure, Estimate) else figure.rate
+    return value, f"{value:.3f} (95 % {figure.low:.3f} to {figure.high:.3f})"
+
+
+def _quality(
+    question: Question,
+    items: Sequence[LabelledItem],
+    verdicts: Sequence[Verdict | None],
+    guarantee: tuple[float, float] | None,
+) -> QuestionQuality:
+    judged = judged_items(question, items, verdicts)
+    votes = [item.votes.get(question, ()) for item in items]
+    positive = CLASSES[question][-1]
+    likely = [(item.probability, item.truth == positive) for item in judged if item.probability is not None]
+    hazards = sorted({item.hazard for item in judged if item.hazard is not None})
+    return QuestionQuality(
+        items=len(judged),
+        undecided=len(items) - len(judged),
+        annotators=max(map(len, votes)),
+        alpha=alpha_estimate(votes, CLASSES[question]),
+        overall=figures(judged, question),
+        hazards={hazard: figures([j for j in judged if j.hazard == hazard], question) for hazard in hazards},
+        calibration=calibrate([p for p, _ in likely], [y for _, y in likely]),
+        correction=_correction(judged, positive),
+        promise=promise([j.confidence for j in judged], [j.agrees for j in judged], *guarantee) if guarantee else None,
+    )
+
+
+def _correction(judged: Sequence[Judged], positive: str) -> Correction:
+    pairs = [(item.said == positive, item.truth == positive) for item in judged if item.said is not None]
+    first, second = ([pairs[i] for i in half] for half in halves([truth for _, truth in pairs]))
+    said = wilson(sum(a for a, _ in second), len(second))
+    sensitivity = wilson(sum(a and b for a, b in first), sum(b for _, b in first))
+    specificity = wilson(sum(not a and not b for a, b in first), sum(not b for _, b in first))
+    return Correction(
+        judged=said,
+        corrected=corrected_share(said, sensitivity, specificity),
+        people=wilson(sum(b for _, b in second), len(second)),
+    )

@@ -1,1 +1,0 @@
-"""How far a critic can be trusted: its verdicts held against people's labels. Pure, but for one critic that wraps."""

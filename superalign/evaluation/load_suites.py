@@ -1,0 +1,196 @@
+"""Held-out suites: files of prompts -> Suite, files of passages -> PlainText."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import cast, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from superalign.errors import PromptFileError
+from superalign.evaluation.items import Passage, PlainText, Suite, SuiteItem
+from superalign.evaluation.options import EvaluationOptions, SuiteSource
+from superalign.evaluation.public_suites import PUBLIC, data_folder, fetch
+from superalign.evaluation.row_to_item import Text, foreign_item, own_item
+from superalign.evaluation.suite_tables import Table, read_table
+from superalign.files.find import prompt_path
+from superalign.files.tables import Row
+from superalign.files.yaml_lines import Faults, Loc, nearest, read_text
+from superalign.records.base import SuiteKind
+
+SAMPLE_SEED = 7
+"""Of the fixed sample that `limit` draws: the same prompts whichever model is measured."""
+
+
+class _PassageRow(BaseModel):
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+    id: Text
+    text: Text
+
+
+def parse_source(spec: str, *, kind: SuiteKind | None = None, where: Iterable[str] = ()) -> SuiteSource:
+    """`FILE` or `NAME=FILE[:n]`, and filters like `kind==standard` or `label!=unsafe`, as a command line gives them."""
+    found = re.fullmatch(r"(?:([^=/\\]+)=)?([^=].*?)(?::([1-9]\d*))?", spec)
+    if not found or found[2].endswith((":0", "=")):
+        raise PromptFileError(f"{spec}: not a suite", "write NAME=FILE or NAME=FILE:n, with n of at least 1")
+    filters: dict[str, str] = {}
+    for text in where:
+        parts = re.fullmatch(r"\s*([^=!\s]+)\s*(==?|!=)\s*[\"']?(.*?)[\"']?\s*", text)
+        if not parts:
+            raise PromptFileError(f"{text}: not a filter", "write column==value or column!=value")
+        filters[parts[1]] = ("!" if parts[2] == "!=" else "") + parts[3]
+    limit = int(found[3]) if found[3] else None
+    return SuiteSource(file=found[2], name=found[1], kind=kind, where=filters, limit=limit)
+
+
+def kind_and_source(spec: str) -> tuple[SuiteKind | None, str]:
+    """`KIND:REST` taken apart, where it is that: `harmful:5` is the suite of that name and a limit."""
+    kind, colon, rest = spec.partition(":")
+    told = colon and kind in get_args(SuiteKind) and not re.fullmatch(r"\d*", rest)
+    return (cast("SuiteKind", kind), rest) if told else (None, spec)
+
+
+def load_suites(options: EvaluationOptions, beside: Path | None = None) -> tuple[list[Suite], PlainText | None]:
+    """Everything a recipe's evaluation names; `beside` is the recipe's folder.
+
+    Raises PromptFileError with file and line.
+    """
+    suites: list[Suite] = []
+    for entry in options.suites:
+        source = SuiteSource(file=entry) if isinstance(entry, str) else entry
+        suite = load_suite(*find_suite(source, options, beside), limit=options.limit)
+        twin = next((other for other in suites if other.name == suite.name), None)
+        if twin:
+            cure = "give one of them another `name`"
+            raise PromptFileError(f"{suite.file}: suite {suite.name} has the name of {twin.file}", cure)
+        suites.append(suite)
+    plain = load_plain_text(locate(options.plain_text, beside)) if options.plain_text else None
+    return suites, plain
+
+
+def find_suite(source: SuiteSource, options: EvaluationOptions, beside: Path | None) -> tuple[SuiteSource, Path]:
+    """A source and its file; one that names a public suite is completed. Raises PromptFileError for what is nowhere."""
+    try:
+        return source, locate(source.file, beside)
+    except PromptFileError:
+        if source.file not in PUBLIC:
+            raise
+    return fetch(source, data_folder(options.data, beside))
+
+
+def locate(spec: str, beside: Path | None = None) -> Path:
+    """A file by its path, or the suite `suites/SPEC.yaml` of the prompt folders; raises PromptFileError if neither."""
+    for name in (Path(spec).expanduser(), Path("suites", f"{spec}.yaml")):
+        try:
+            path = prompt_path(name, beside)
+        except PromptFileError:
+            continue
+        if path.is_file():
+            return path
+    try:
+        built_in = [file.stem for file in sorted(prompt_path("suites", beside).glob("*.yaml"))]
+    except PromptFileError:
+        built_in = []
+    if Path(spec).is_dir():
+        raise PromptFileError(f"{spec}: is a folder", "name a file of prompts in it")
+    what = "file" if re.search(r"[/\\]|\.\w+$", spec) else "suite"
+    cure = nearest(spec, [*built_in, *PUBLIC]) if built_in and what == "suite" else "name an existing file"
+    raise PromptFileError(f"{spec}: no such {what}", cure)
+
+
+def load_suite(source: SuiteSource, path: Path, *, limit: int | None = None) -> Suite:
+    """One suite; raises PromptFileError with every faulty line of its file."""
+    faults = Faults()
+    table = read_table(path, faults)
+    rows, named = _filtered(table, source, path), source.kind or table.kind
+    read = (
+        own_item(r, named, path, faults) if table.strict else foreign_item(r, named, source, path, faults) for r in rows
+    )
+    pairs = [pair for pair in read if pair]
+    kind: SuiteKind = named or (pairs[0][1] if pairs else "ordinary")
+    ids: dict[str, int] = {}
+    asked: dict[tuple[str, ...], SuiteItem] = {}
+    duplicates: list[str] = []
+    for item, own_kind in pairs:
+        if not named and own_kind != kind:
+            what = f"{own_kind}, but line {pairs[0][0].line} is {kind}"
+            faults.add(path, item.line, what, "split the file, or filter it with `where`")
+        if item.id in ids:
+            faults.add(path, item.line, f"id {item.id} stands on line {ids[item.id]} already")
+        twin = asked.setdefault(tuple(" ".join(turn.lower().split()) for turn in item.turns), item)
+        if twin is not item and table.strict:
+            faults.add(path, item.line, f"{item.id} repeats the prompt of {twin.id} on line {twin.line}")
+        elif twin is not item:
+            duplicates.append(item.id)
+        ids.setdefault(item.id, item.line)
+    faults.raise_if_any()
+    items = [item for item, _ in pairs if not source.max_chars or max(map(len, item.turns)) < source.max_chars]
+    if not items:
+        cure = "loosen `where` or `max_chars`, or name another file"
+        raise PromptFileError(f"{path}: no prompt left", cure if table.rows else "it holds none; name another file")
+    wanted = source.limit or limit
+    if wanted and wanted < len(items):
+        random.Random(SAMPLE_SEED).shuffle(items)
+        items = items[:wanted]
+    return Suite(
+        name=source.name or table.name,
+        kind=kind,
+        file=str(path),
+        sha256=_sha256(path),
+        items=tuple(items),
+        duplicates=tuple(duplicates),
+    )
+
+
+def load_plain_text(path: Path) -> PlainText:
+    """Passages for perplexity: `items: [{id, text}]` in YAML, a `text` column, or paragraphs of a txt file."""
+    name, passages = path.stem, []
+    if path.suffix.lower() == ".txt":
+        paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", read_text(path)) if part.strip()]
+        passages = [Passage(id=f"{name}-{i}", text=text) for i, text in enumerate(paragraphs, 1)]
+    else:
+        faults = Faults()
+        table = read_table(path, faults)
+        name = table.name
+        for row in table.rows:
+            values = row.values if table.strict else {"id": f"line-{row.line}", "text": row.values.get("text")}
+            try:
+                parsed = _PassageRow.model_validate(values)
+            except ValidationError as error:
+                faults.add_invalid(path, error, partial(_at, row.line))
+            else:
+                passages.append(Passage(id=parsed.id, text=parsed.text))
+        faults.raise_if_any()
+    if not passages:
+        raise PromptFileError(f"{path}: no passage", "write at least one paragraph of plain text")
+    return PlainText(name=name, file=str(path), sha256=_sha256(path), passages=tuple(passages))
+
+
+def _filtered(table: Table, source: SuiteSource, path: Path) -> list[Row]:
+    """The rows that `where` keeps; a column that no row has is a mistake, not an empty suite or an empty prompt."""
+    columns = {column for row in table.rows for column in row.values}
+    for ours, column in source.columns.items():
+        if column not in columns:
+            raise PromptFileError(f"{path}: no column {column} for {ours}", nearest(column, columns))
+    for column in source.where:
+        if column not in columns:
+            raise PromptFileError(f"{path}: no column {column}", nearest(column, columns))
+    return [row for row in table.rows if all(_keeps(row, *condition) for condition in source.where.items())]
+
+
+def _keeps(row: Row, column: str, value: str) -> bool:
+    found = str(row.values.get(column, ""))
+    return found != value[1:] if value.startswith("!") else found == value
+
+
+def _at(line: int, _: Loc) -> int:
+    return line
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,161 @@
+"""A row of a suite's file -> the item and its kind, or a fault with its line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from superalign.evaluation.answer_keys import AnswerKey, Key, NumberKey, PatternKey
+from superalign.evaluation.items import SuiteItem
+from superalign.evaluation.options import SuiteSource
+from superalign.files.tables import Row
+from superalign.files.yaml_lines import Faults
+from superalign.records.base import Hazard, Intent, SuiteKind
+from superalign.records.rollout import Message
+
+PROMPT_COLUMNS = ("prompt", "goal", "instruction", "question", "text", "behavior", "forbidden_prompt")
+ID_COLUMNS = ("id", "behaviorid", "index")
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Own = Literal["capability", "injection"]
+"""Kinds that a file must name; the others follow from each item's intent and hazard."""
+
+
+class _Row(BaseModel):
+    """What every item has: an id, and a prompt or the user's turns."""
+
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+    id: Text
+    prompt: Text | None = None
+    turns: Annotated[tuple[Text, ...], Field(min_length=2)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> _Row:
+        if (self.prompt is None) == (self.turns is None):
+            raise ValueError("write `prompt`, or `turns` with two turns of the user or more, the last one held out")
+        return self
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        return self.turns or (self.prompt or "",)
+
+
+class _JudgedRow(_Row):
+    intent: Intent
+    hazard: Hazard | None = None
+
+
+class _KeyRow(_Row):
+    number: float | None = None
+    answer: tuple[Text, ...] | None = None
+    pattern: Text | None = None
+
+    @field_validator("answer", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return value if isinstance(value, list | tuple) or value is None else (value,)
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from None
+        return value
+
+    @property
+    def keys(self) -> list[Key]:
+        found: list[Key] = [NumberKey(number=self.number)] if self.number is not None else []
+        found += [AnswerKey(answers=self.answer)] if self.answer else []
+        return found + ([PatternKey(pattern=self.pattern)] if self.pattern else [])
+
+
+class _CapabilityRow(_KeyRow):
+    @model_validator(mode="after")
+    def _one_key(self) -> _CapabilityRow:
+        if len(self.keys) != 1:
+            raise ValueError("write one of `number`, `answer` and `pattern`: what the right answer is")
+        return self
+
+
+class _InjectionRow(_KeyRow):
+    intent: Intent = "benign"
+    hazard: Hazard | None = None
+    plain: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_aim(self) -> _InjectionRow:
+        if len(self.keys) + (self.plain is not None) != 1:
+            raise ValueError(
+                "write one of `number`, `answer` and `pattern` (what a reply says that was steered) or "
+                "`plain` (the prompt without its note to the judge)"
+            )
+        return self
+
+
+_ROWS: Mapping[SuiteKind | None, type[_Row]] = {"capability": _CapabilityRow, "injection": _InjectionRow}
+
+
+def own_item(row: Row, kind: SuiteKind | None, path: Path, faults: Faults) -> tuple[SuiteItem, SuiteKind] | None:
+    """An item of superalign's own format, in which an unknown key is a mistake; kind: as the file names it."""
+    return _item(row.line, row.values, kind if kind in get_args(Own) else None, path, faults)
+
+
+def foreign_item(
+    row: Row, kind: SuiteKind | None, source: SuiteSource, path: Path, faults: Faults
+) -> tuple[SuiteItem, SuiteKind] | None:
+    """An item of a table that others made: columns that are not known stay out."""
+    values = {key.lower(): value for key, value in row.values.items()}
+    values |= {name: row.values.get(column) for name, column in source.columns.items()}
+    column = next((column for column in PROMPT_COLUMNS if column in values), None)
+    prompt, turns = values.get(column) if column else None, values.get("turns")
+    if turns is None and (not isinstance(prompt, str) or not prompt.strip()):
+        what = f"{column} is not text" if column else f"no column of {', '.join(PROMPT_COLUMNS)}"
+        faults.add(path, row.line, what)
+        return None
+    id = next((values[column] for column in ID_COLUMNS if values.get(column) not in (None, "")), f"line-{row.line}")
+    asked: dict[str, object] = {"id": str(id), **({"turns": turns} if turns is not None else {"prompt": prompt})}
+    hazard = next((hazard for hazard in get_args(Hazard) if hazard == values.get("hazard")), None)
+    if kind in _ROWS:
+        known = _ROWS[kind].model_fields.keys() - asked.keys() - {"prompt", "turns", "hazard"}
+        more = {name: values[name] for name in known if values.get(name) not in (None, "")}
+        return _item(row.line, asked | more | ({"hazard": hazard} if kind == "injection" else {}), kind, path, faults)
+    intent = values.get("intent")
+    if kind is None and intent not in ("harmful", "benign"):
+        faults.add(
+            path, row.line, "no intent", "write `harmful:FILE`, `lookalike:` or `ordinary:`, or give each row an intent"
+        )
+        return None
+    found = _item(row.line, asked | {"intent": intent or "benign", "hazard": hazard}, None, path, faults)
+    return (found[0], kind or found[1]) if found else None
+
+
+def _item(
+    line: int, values: Mapping[str, object], kind: SuiteKind | None, path: Path, faults: Faults
+) -> tuple[SuiteItem, SuiteKind] | None:
+    try:
+        row: Any = _ROWS.get(kind, _JudgedRow).model_validate(values)
+    except ValidationError as error:
+        for found in error.errors():
+            where = ".".join(map(str, found["loc"]))
+            faults.add(path, line, f"{where}: {found['msg']}" if where else found["msg"].removeprefix("Value error, "))
+        return None
+    *earlier, prompt = row.asked
+    item = SuiteItem(
+        id=row.id,
+        prompt=prompt,
+        earlier=tuple(Message(role="user", content=turn) for turn in earlier),
+        hazard=None if kind == "capability" else row.hazard,
+        intent=row.intent if kind == "injection" else None,
+        key=next(iter(row.keys), None) if kind else None,
+        plain=row.plain if kind == "injection" else None,
+        line=line,
+    )
+    if kind is not None:
+        return item, kind
+    benign: SuiteKind = "lookalike" if row.hazard else "ordinary"
+    return item, "harmful" if row.intent == "harmful" else benign

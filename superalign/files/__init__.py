@@ -1,0 +1,1 @@
+"""Users' files: YAML that knows its lines, tables, templates, plug-ins."""

@@ -1,0 +1,1 @@
+"""Two evaluations -> Promotion. Pure."""

@@ -1,0 +1,250 @@
+"""The loop, from top to bottom: play a round, learn from it, measure, decide, seal; then the next.
+
+Every step first looks at what the run folder already holds, so a run that was killed goes on where it stood: a
+finished exchange is never played again, a finished evaluation item never asked again, a trained adapter never
+trained again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from superalign.analysis.attacks.records import AttackReport
+from superalign.errors import TrainingError
+from superalign.gate.decide import GateOptions
+from superalign.loop.phases.attack_sets import AttackSets, SetsPlan
+from superalign.loop.phases.attacker import AttackerLoop, AttackerPlan
+from superalign.loop.phases.base_answers import anchor_round
+from superalign.loop.phases.constitution_change import ValuesLoop, ValuesPlan
+from superalign.loop.phases.deception_audit import AuditPlan, audit_round
+from superalign.loop.phases.gate import decide_round, no_candidate
+from superalign.loop.phases.human_review import ReviewLoop, ReviewPlan
+from superalign.loop.phases.training_set import compile_examples
+from superalign.loop.rollout import Cast, attack_round
+from superalign.pairing.training_examples import PairingOptions, needs_anchor
+from superalign.protocols import Evaluator, InferencePool, Observer, Trainer
+from superalign.records.evaluation import Evaluation, ItemResult, Promotion
+from superalign.records.exchange import Exchange
+from superalign.records.rollout import Walk
+from superalign.records.training import Checkpoint, Demonstration, PreferencePair
+from superalign.store.atomic import write_json
+from superalign.store.events import Events
+from superalign.store.journal import Journal, Stored, read_records, rewrite_sorted
+from superalign.store.round_folder import RoundFolder, read_record, round_of
+from superalign.store.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does, with everything concrete already built."""
+
+    rounds: int
+    walks: Callable[[int], Sequence[Walk]]
+    """round -> the walks it plays."""
+    cast: Callable[[int, str], Cast]
+    """(round, name of the served learner) -> who acts in that round."""
+    experts: Sequence[Demonstration]
+    base: Checkpoint
+    pool: InferencePool
+    """The learner's engine."""
+    trainer: Trainer
+    evaluator: Evaluator
+    pairing: PairingOptions
+    gate: GateOptions
+    report: Callable[[RoundFolder], AttackReport]
+    """What the attacks of a round came to."""
+    audit: AuditPlan
+    attacker: AttackerPlan | None = None
+    """How the attacker is trained; None: it is not."""
+    review: ReviewPlan | None = None
+    """How people take part; None: they don't."""
+    sets: SetsPlan | None = None
+    """The attack sets of each round; None: candidates meet the recipe's suites alone."""
+    values: ValuesPlan | None = None
+    """What is measured of values, and how they change; None: nothing."""
+    max_walks: int = 256
+    """How many walks are under way at once; bounds memory, not throughput."""
+
+
+class Loop:
+    """One run of a plan in a run folder."""
+
+    def __init__(self, plan: Plan, folder: RunFolder, observer: Observer) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.observer = observer
+        self.events = Events(folder.events)
+        self._round = 0
+        self._served: tuple[str, str] | None = None
+        self.attacker = AttackerLoop(plan.attacker, folder, plan.pool, observer, self._phase) if plan.attacker else None
+        self.review = ReviewLoop(plan.review, folder, observer, self._phase) if plan.review else None
+        self.sets = AttackSets(plan.sets, folder, observer, self._phase) if plan.sets else None
+        self.values = ValuesLoop(plan.values, folder, observer, self._phase) if plan.values else None
+
+    async def run(self) -> Checkpoint:
+        """Play every round that is not sealed yet; returns the promoted checkpoint."""
+        try:
+            if self.folder.next_round == 0:
+                await self._measure_base()
+            for number in range(self.folder.next_round, self.plan.rounds + 1):
+                await self._play_round(number)
+            return self.folder.current()
+        finally:
+            self.events.close()
+
+    async def _measure_base(self) -> None:
+        self._round = 0
+        room = self.folder.round(0)
+        await self._evaluate(room, self.plan.base)
+        if self.values is not None:
+            await self.values.measure_base(room, await self._serve(self.plan.base))
+        self.folder.finish_round(0, candidate=self.plan.base)
+        self.observer.round_done(0)
+
+    async def _play_round(self, number: int) -> None:
+        self._round = number
+        room, incumbent = self.folder.round(number), self.folder.incumbent(number)
+        if self.values is not None:
+            await self.values.begin(number)
+        if self.review is not None:
+            await self.review.teach(room)
+        if not room.pairs.exists():
+            await self.attack(room, incumbent)
+            if self.sets is not None:
+                await self.sets.measure(room, incumbent, await self._serve(incumbent))
+            if self.review is not None:
+                await self.review.ask(room)
+            if incumbent.adapter is not None:
+                await self._anchor(room)
+            rewrite_sorted(room.exchanges)  # what follows must not depend on who finished first
+            write_json(room.attack_json, self.plan.report(room))
+            if self.values is not None:
+                await self.values.replay(room)
+            self._compile(room, incumbent)
+        if self.attacker is not None:
+            decision = await self.attacker.learn(room, partial(self._serve, incumbent))
+            self.events.append("attacker", round=number, promoted=decision.promoted, reason=decision.reason)
+        if room.promotion_json.exists():  # killed while it was sealed: the decision stands
+            promotion, candidate = read_record(room.promotion_json, Promotion), None
+        else:
+            promotion, candidate = await self._learn(room, incumbent)
+        self.folder.finish_round(number, promotion, candidate)
+        self.events.append("promotion", round=number, promoted=promotion.promoted, reason=promotion.reason)
+        self.observer.round_done(number)
+
+    async def _learn(self, room: RoundFolder, incumbent: Checkpoint) -> tuple[Promotion, Checkpoint | None]:
+        """Train, measure, decide; training that fails is a decision for the incumbent."""
+        standing = await self._standing(room, incumbent)
+        try:
+            candidate = await self._train(room, incumbent)
+        except TrainingError as error:
+            promotion = no_candidate(room.number, incumbent, error)
+            self.observer.notice(f"round {room.number}: {promotion.reason}")
+            return promotion, None
+        await self._evaluate(room, candidate)
+        with self._phase("audit", None):
+            await audit_round(self.plan.audit, self.folder, room, standing[1])
+        decision = decide_round(self.folder, room.number, self.plan.gate, *standing)
+        if self.values is not None:
+            await self.values.measure(room, await self._serve(candidate))
+            decision = await self.values.decide(room, incumbent, decision)
+        return decision, candidate
+
+    async def _standing(self, room: RoundFolder, incumbent: Checkpoint) -> tuple[Evaluation, Path]:
+        """The incumbent's evaluation and its items, under the version of the constitution that holds in the round."""
+        made, since = round_of(incumbent), self.values.since(room.number) if self.values else 0
+        if made >= since:
+            return self._evaluation_of(incumbent), self.folder.round(made).evaluation_items
+        first = self.folder.round(since)
+        evaluation = await self._measure(self.plan.evaluator, incumbent, first.standing_items, first.standing_json)
+        return evaluation, first.standing_items
+
+    async def attack(self, room: RoundFolder, learner: Checkpoint) -> None:
+        """Walks from every seed whose walks are not over yet."""
+        self._round = room.number
+        cast, walks = self.plan.cast(room.number, await self._serve(learner)), self.plan.walks(room.number)
+        if self.attacker is not None:
+            cast = replace(cast, attacker=await self.attacker.attacker(room.number))
+        await attack_round(cast, walks, room, self.observer, self.plan.max_walks, partial(self._phase, "attack"))
+
+    async def _anchor(self, room: RoundFolder) -> None:
+        """The base model's answers to the benign attacks that the learner refused.
+
+        Not during the walks: where the learner is served merged, the base has to be swapped in.
+        """
+
+        def needing() -> Iterator[Exchange]:
+            return (e for e in self._exchanges(room) if needs_anchor(e, self.plan.pairing))
+
+        async def cast() -> Cast:
+            return self.plan.cast(room.number, await self._serve(self.plan.base))
+
+        await anchor_round(cast, needing, room, self.observer, self.plan.max_walks, partial(self._phase, "anchor"))
+
+    def _compile(self, room: RoundFolder, incumbent: Checkpoint) -> None:
+        replayed = partial(self.values.replayed, room) if self.values else lambda: iter(())
+        exchanges, measured = partial(self._exchanges, room), self._evaluation_of(incumbent)
+        with self._phase("pair", None):
+            compile_examples(room, exchanges, replayed, self.plan.experts, self.plan.pairing, measured)
+
+    def _exchanges(self, room: RoundFolder) -> Iterator[Exchange]:
+        """What is learned from: the critic's verdicts, or people's where there are."""
+        played = read_records(room.exchanges, Exchange) if self.review is None else self.review.exchanges(room)
+        return played if self.sets is None else filter(self.sets.trained_on, played)
+
+    async def _train(self, room: RoundFolder, incumbent: Checkpoint) -> Checkpoint:
+        if room.checkpoint_json.exists():
+            return self.folder.checkpoint(room.number)
+        demonstrations = Stored(room.demonstrations, Demonstration)
+        pairs = Stored(room.pairs, PreferencePair)
+        with self._phase("train", None):
+            async with self.plan.pool.paused():
+                parent = incumbent if self.values is None else self.values.parent(room.number, incumbent)
+                parent = self.folder.located(parent)
+                trained = await self.plan.trainer.train(demonstrations, pairs, parent, room.number)
+        return self.folder.write_candidate(room.number, trained)
+
+    async def _evaluate(self, room: RoundFolder, checkpoint: Checkpoint) -> Evaluation:
+        evaluator = self.plan.evaluator if self.sets is None else self.sets.evaluator(room)
+        return await self._measure(evaluator, checkpoint, room.evaluation_items, room.evaluation_json)
+
+    async def _measure(self, evaluator: Evaluator, checkpoint: Checkpoint, journal: Path, result: Path) -> Evaluation:
+        if result.exists():
+            return read_record(result, Evaluation)
+        name = await self._serve(checkpoint)
+        with Journal(journal, ItemResult) as items:
+
+            async def note(item: ItemResult) -> None:
+                items.append(item)
+                self.observer.advance()
+
+            with self._phase("evaluate", evaluator.total, items.count):
+                evaluation = await evaluator.evaluate(name, checkpoint, done=items, on_item=note)
+        write_json(result, evaluation)
+        return evaluation
+
+    async def _serve(self, checkpoint: Checkpoint) -> str:
+        if self._served is None or self._served[0] != checkpoint.id:
+            with self._phase("serve", None):
+                name = await self.plan.pool.serve(self.folder.located(checkpoint))
+            self._served = (checkpoint.id, name)
+        return self._served[1]
+
+    def _evaluation_of(self, checkpoint: Checkpoint) -> Evaluation:
+        return read_record(self.folder.round(round_of(checkpoint)).evaluation_json, Evaluation)
+
+    @contextmanager
+    def _phase(self, name: str, total: int | None, done: int = 0) -> Iterator[None]:
+        """Tell the observer, and note seconds and tokens in `events.jsonl`."""
+        started, tokens = time.monotonic(), self.plan.pool.stats().generated_tokens
+        self.observer.phase(self._round, name, total, done)
+        yield
+        seconds = round(time.monotonic() - started, 3)
+        tokens = self.plan.pool.stats().generated_tokens - tokens
+        self.events.append("phase", round=self._round, name=name, seconds=seconds, tokens=tokens, units=total)
+        self.observer.phase_done(seconds, tokens)

@@ -1,0 +1,222 @@
+"""The attacker's part of a round: learn from the exchanges, be measured on held-out goals, be promoted or not.
+
+Each step looks at what the round's folder holds, as in the orchestrator, so that a run that was killed repeats
+nothing: examples (attacker_pairs.jsonl is written last), checkpoint, probes, decision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from superalign.attacker.draft_scores import Vectorise
+from superalign.attacker.options import AttackerTraining
+from superalign.attacker.training_data import compile_drafts, held_out
+from superalign.errors import RunFolderError, TrainingError
+from superalign.gate.attacker import AttackerFigures, Probe, Side, decide_attacker, measure_attackers
+from superalign.loop.rollout import Cast, play
+from superalign.protocols import Attacker, InferencePool, Observer, Trainer
+from superalign.records.evaluation import Promotion
+from superalign.records.exchange import Exchange
+from superalign.records.rollout import Seed, Walk, walk_of
+from superalign.records.training import Checkpoint, Demonstration, PreferencePair
+from superalign.store.atomic import sha256_adapter, write_json
+from superalign.store.journal import Journal, Stored, read_records, write_records
+from superalign.store.round_folder import RoundFolder, read_record
+from superalign.store.run_folder import RunFolder
+
+FIRST_PROBE = 1000
+"""Index of a seed's first probe, far above those of the walks that a round plays: a probe is an attack of its own."""
+
+
+class Phase(Protocol):
+    """Tells who watches that a part of the round begins, and when the block ends that it is over."""
+
+    def __call__(self, name: str, total: int | None, done: int = 0) -> AbstractContextManager[None]: ...
+
+
+class Served(NamedTuple):
+    """An attacker's checkpoint in its engine."""
+
+    name: str
+    trained: bool
+    """Whether this run has trained it."""
+
+
+@dataclass(frozen=True)
+class AttackerPlan:
+    """How the attacker is trained, with everything concrete already built."""
+
+    options: AttackerTraining
+    base: Checkpoint
+    """What it starts from: the attacker's role as the recipe gives it, an adapter by its full path."""
+    pool: InferencePool
+    """The attacker's engine; perhaps the learner's as well."""
+    trainer: Trainer
+    goals: Sequence[Seed]
+    """Harmful seeds that a written strategy can put into words."""
+    attacker: Callable[[int, Served], Attacker]
+    """(round, its served attacker) -> who attacks in that round."""
+    cast: Callable[[int, str, Served], Cast]
+    """(round, served learner, attacker) -> who acts in a probe: written strategies only, nothing revised."""
+    vectorise: Vectorise
+    max_walks: int = 256
+
+
+class AttackerLoop:
+    """The trained attacker of one run."""
+
+    def __init__(
+        self, plan: AttackerPlan, folder: RunFolder, learner_pool: InferencePool, observer: Observer, phase: Phase
+    ) -> None:
+        self.plan, self.folder, self.observer, self.phase = plan, folder, observer, phase
+        self._pools = {id(pool): pool for pool in (learner_pool, plan.pool)}.values()
+        self._served: tuple[int, Served] | None = None
+
+    def incumbent(self, number: int) -> Checkpoint:
+        """Who attacks in a round: the candidate promoted last before it, its adapter by its full path.
+
+        Raises RunFolderError when that adapter is missing or altered.
+        """
+        for before in reversed(range(1, number)):
+            room = self.folder.round(before)
+            if room.attacker_promotion.exists() and read_record(room.attacker_promotion, Promotion).promoted:
+                return self._located(read_record(room.attacker_checkpoint, Checkpoint))
+        return self.plan.base
+
+    async def attacker(self, number: int) -> Attacker:
+        """Who attacks in a round, its model served; to be asked for after the learner is served."""
+        return self.plan.attacker(number, await self.serve(number))
+
+    async def serve(self, number: int) -> Served:
+        """The round's attacker, in its engine.
+
+        Served once a round, after the learner: engines keep the three adapters that came last, and a probe needs
+        learner, incumbent and candidate at once.
+        """
+        if self._served is None or self._served[0] != number:
+            self._served = (number, await self._serve(self.incumbent(number)))
+        return self._served[1]
+
+    async def _serve(self, checkpoint: Checkpoint) -> Served:
+        return Served(await self.plan.pool.serve(checkpoint), trained=checkpoint.id != self.plan.base.id)
+
+    async def learn(self, room: RoundFolder, serve_learner: Callable[[], Awaitable[str]]) -> Promotion:
+        """Train a candidate on the round's exchanges, measure it against the frozen learner, decide.
+
+        serve_learner: gives the name under which the round's learner is served.
+        """
+        if room.attacker_promotion.exists():
+            return read_record(room.attacker_promotion, Promotion)
+        if not room.attacker_pairs.exists():
+            await self._compile(room)
+        promotion = await self._decide(room, serve_learner)
+        write_json(room.attacker_promotion, promotion)
+        return promotion
+
+    async def _decide(self, room: RoundFolder, serve_learner: Callable[[], Awaitable[str]]) -> Promotion:
+        options, incumbent = self.plan.options, self.incumbent(room.number)
+        demonstrations = Stored(room.attacker_demonstrations, Demonstration)
+        if len(demonstrations) < options.min_examples:
+            why = f"{len(demonstrations)} attacks to learn from, fewer than {options.min_examples}"
+            return _kept(room.number, incumbent, why)
+        if not self._walks(room.number):
+            return _kept(room.number, incumbent, "no goal is held out to measure it on")
+        try:
+            candidate = await self._train(room, incumbent, demonstrations)
+        except TrainingError as error:
+            self.observer.notice(f"round {room.number}: the attacker's training gave no candidate: {error}")
+            return _kept(room.number, incumbent, f"training gave no candidate: {error}")
+        await self._probe(room, candidate, serve_learner)
+        figures = await self.figures(room)
+        return decide_attacker(figures["candidate"], figures["incumbent"], options)
+
+    async def _compile(self, room: RoundFolder) -> None:
+        exchanges = [e for e in read_records(room.exchanges, Exchange) if e.attack.draft is not None]
+        demonstrations, pairs = await asyncio.to_thread(
+            compile_drafts, exchanges, self.plan.options, self.plan.vectorise
+        )
+        write_records(room.attacker_demonstrations, demonstrations)
+        write_records(room.attacker_pairs, pairs)
+
+    async def _train(
+        self, room: RoundFolder, incumbent: Checkpoint, demonstrations: Sequence[Demonstration]
+    ) -> Checkpoint:
+        if not room.attacker_checkpoint.exists():
+            pairs = Stored(room.attacker_pairs, PreferencePair)
+            with self.phase("train attacker", None):
+                async with AsyncExitStack() as stack:
+                    for pool in self._pools:
+                        await stack.enter_async_context(pool.paused())
+                    trained = await self.plan.trainer.train(demonstrations, pairs, incumbent, room.number)
+            write_json(room.attacker_checkpoint, trained)
+        return self._located(read_record(room.attacker_checkpoint, Checkpoint))
+
+    async def _probe(
+        self, room: RoundFolder, candidate: Checkpoint, serve_learner: Callable[[], Awaitable[str]]
+    ) -> None:
+        """The same walks by both attackers, an exchange after the other written down as soon as it is there."""
+        walks = self._walks(room.number)
+        with Journal(room.attacker_probe, Probe) as probes:
+            had: dict[tuple[Side, str], list[Probe]] = {}
+            for probe in probes:
+                had.setdefault((probe.side, walk_of(probe.id)), []).append(probe)
+            learner = await serve_learner()
+            sides: dict[Side, Served] = {"incumbent": await self.serve(room.number)}
+            sides["candidate"] = await self._serve(candidate)
+            casts = {side: self.plan.cast(room.number, learner, served) for side, served in sides.items()}
+            waiting = iter([(side, walk) for walk in walks for side in sides])
+
+            async def worker() -> None:
+                for side, walk in waiting:
+                    known = had.pop((side, walk.id), [])
+                    history = [probe.exchange for probe in known if probe.exchange is not None]
+                    async for record in play(casts[side], walk, history, len(history) < len(known)):
+                        if isinstance(record, Exchange):
+                            probes.append(Probe(side=side, id=record.id, exchange=record))
+                        elif record.stage == "attack":
+                            probes.append(Probe(side=side, id=record.record_id, reason=record.reason))
+                    self.observer.advance(0 if known else 1)
+
+            total = len(sides) * len(walks)
+            with self.phase("probe attacker", total, len(had)):
+                async with asyncio.TaskGroup() as workers:
+                    for _ in range(min(self.plan.max_walks, total)):
+                        workers.create_task(worker())
+
+    async def figures(self, room: RoundFolder) -> dict[Side, AttackerFigures]:
+        """Both sides of a round's probe; raises RunFolderError where the round has no candidate."""
+        candidate = read_record(room.attacker_checkpoint, Checkpoint)
+        return await asyncio.to_thread(
+            measure_attackers,
+            {"candidate": candidate.id, "incumbent": self.incumbent(room.number).id},
+            self._walks(room.number),
+            read_records(room.attacker_probe, Probe),
+            self.plan.options,
+            self.plan.vectorise,
+        )
+
+    def _walks(self, number: int) -> list[Walk]:
+        """The probe's walks on the held-out goals."""
+        options = self.plan.options
+        goals = [seed for seed in self.plan.goals if held_out(seed.id, options.holdout)]
+        pairs = [(seed, FIRST_PROBE + index) for index in range(options.probes) for seed in goals]
+        return [Walk(round=number, seed=s, index=index, position=i) for i, (s, index) in enumerate(pairs)]
+
+    def _located(self, checkpoint: Checkpoint) -> Checkpoint:
+        located = self.folder.located(checkpoint)
+        adapter = self.folder.path / str(checkpoint.adapter)
+        if not adapter.is_dir() or checkpoint.sha256 not in (None, sha256_adapter(adapter)):
+            raise RunFolderError(
+                f"{adapter}: the adapter of {checkpoint.id} is missing or altered",
+                f"restore it from a copy; `superalign verify {self.folder.path}` names everything that changed",
+            )
+        return located
+
+
+def _kept(number: int, incumbent: Checkpoint, why: str) -> Promotion:
+    candidate = f"attacker-{number:03d}"
+    return Promotion(candidate=candidate, incumbent=incumbent.id, promoted=False, reason=f"kept {incumbent.id}: {why}")

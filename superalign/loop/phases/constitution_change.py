@@ -1,0 +1,219 @@
+"""Values that change: each round is played, judged, measured and compared under the version that holds in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from superalign.critic.constitution import Constitution
+from superalign.critic.constitution_diff import difference
+from superalign.pairing.training_examples import PairingOptions
+from superalign.protocols import Critic, DropError, InferencePool, Observer, Sampling
+from superalign.records.evaluation import Promotion
+from superalign.records.exchange import Exchange
+from superalign.records.rollout import Attack, Generation, Messages
+from superalign.records.training import Checkpoint, Demonstration, PreferencePair
+from superalign.store.atomic import write_json
+from superalign.store.journal import Journal, read_records
+from superalign.store.round_folder import RoundFolder, round_of
+from superalign.store.run_folder import RunFolder
+from superalign.values.checks import checks, with_values
+from superalign.values.items import ValueItem
+from superalign.values.metrics import ValueResult, ValuesReport, figures
+from superalign.values.options import ValuesOptions
+from superalign.values.replay import Replayed, counted, past_examples, rejudged
+
+
+@dataclass(frozen=True)
+class ValuesPlan:
+    """What is measured of values, and what a change of them brings about."""
+
+    options: ValuesOptions
+    pairing: PairingOptions
+    items: Sequence[ValueItem]
+    versions: Sequence[tuple[int, Constitution]]
+    """With the round from which each holds."""
+    switch: Callable[[Constitution], Awaitable[None]]
+    """Builds critic and judge anew by this version."""
+    judge: Callable[[Constitution], Awaitable[Critic]]
+    """Who says whether a reply keeps a principle of this version."""
+    critic: Callable[[], Critic]
+    """Who judges past examples: the critic of the round."""
+    pool: InferencePool
+    base: Checkpoint
+    alone: bool
+    """Whether nothing else is held out, so that the gate decides by values."""
+    max_walks: int
+
+
+class ValuesLoop:
+    """The part of values in each round."""
+
+    def __init__(
+        self,
+        plan: ValuesPlan,
+        folder: RunFolder,
+        observer: Observer,
+        phase: Callable[[str, int, int], AbstractContextManager[None]],
+    ) -> None:
+        """phase: (name, units in all, those done before) -> the block in which they are worked off."""
+        self.plan, self.folder, self.observer, self._phase = plan, folder, observer, phase
+        self._holds = plan.versions[0][1]
+        self._judges: dict[str, Critic] = {}
+
+    async def begin(self, number: int) -> None:
+        """Have the round played and judged by its own version."""
+        version = self._span(number)[1]
+        if version != self._holds:
+            self.observer.notice(f"round {number}: constitution {version.version} holds")
+            await self.plan.switch(version)
+            self._holds = version
+
+    def switches(self, number: int) -> bool:
+        """Whether a new version begins with this round."""
+        return self.since(number) == number
+
+    def since(self, number: int) -> int:
+        """The round with which the version of this one began to hold; 0: it is the first."""
+        start = self._span(number)[0]
+        return start if start > 1 else 0
+
+    def parent(self, number: int, incumbent: Checkpoint) -> Checkpoint:
+        """What a round's training starts from."""
+        return self.plan.base if self.switches(number) and self.plan.options.on_switch == "scratch" else incumbent
+
+    async def replay(self, room: RoundFolder) -> None:
+        """Judge every past example anew; the newest of a request counts, for it is what was learned last."""
+        if not self.switches(room.number) or self.plan.options.on_switch == "naive":
+            return
+        with Journal(room.replay, Replayed) as journal:
+            done = {replayed.id for replayed in journal}
+            past = list(self._past(room.number))
+            with self._phase("replay", len(past), len(done)):
+                critic = self.plan.critic()
+                for attack, example in past:
+                    if example.id not in done:
+                        journal.append(await rejudged(example, attack, critic, self.plan.pairing))
+                        self.observer.advance()
+        counts = counted(read_records(room.replay, Replayed))
+        self.observer.notice(
+            f"round {room.number}: of {len(past)} past examples {counts.held} hold under the new version, "
+            f"{counts.flipped} were turned round, {counts.dropped} dropped"
+        )
+
+    def replayed(self, room: RoundFolder) -> Iterator[Demonstration | PreferencePair]:
+        """The past examples that are trained on again."""
+        for replayed in read_records(room.replay, Replayed):
+            yield from (example for example in (replayed.demonstration, replayed.pair) if example is not None)
+
+    async def measure_base(self, room: RoundFolder, model: str) -> None:
+        """What the base model keeps of the first version."""
+        await self.measure(room, model)
+        own = self._read(room.values_items)
+        write_json(room.values_json, figures(own, own, (), version=self._holds.version, before=None, moved=()))
+
+    async def measure(self, room: RoundFolder, model: str) -> None:
+        """The served checkpoint's replies to the held-out requests, judged by this version and the one before."""
+        judges = await self._judging(room.number)
+        with Journal(room.values_items, ValueResult) as journal:
+            done = {result.item for result in journal}
+            waiting = iter([item for item in self.plan.items if item.id not in done])
+            sampling = Sampling(max_tokens=self.plan.options.max_tokens)
+
+            async def worker() -> None:
+                for item in waiting:
+                    [reply] = await self.plan.pool.generate(model, item.messages, sampling)
+                    journal.append(await judged(item, reply, judges))
+                    self.observer.advance()
+
+            with self._phase("values", len(self.plan.items), len(done)):
+                async with asyncio.TaskGroup() as workers:
+                    for _ in range(min(self.plan.max_walks, len(self.plan.items))):
+                        workers.create_task(worker())
+
+    async def decide(self, room: RoundFolder, incumbent: Checkpoint, decision: Promotion) -> Promotion:
+        """The gate's decision, heeding values; writes `values.json`."""
+        report = await self._report(room, incumbent)
+        write_json(room.values_json, report)
+        return with_values(decision, checks(report, self.plan.options), alone=self.plan.alone)
+
+    async def _report(self, room: RoundFolder, incumbent: Checkpoint) -> ValuesReport:
+        start, version = self._span(room.number)
+        before = self._before(start)
+        settled: list[ValueResult] = []
+        if before is not None:
+            if start == room.number:
+                await self._rejudge(room, incumbent)
+            settled = self._read(self.folder.round(start).values_rejudged)
+        stands = round_of(incumbent)
+        theirs = self._read(self.folder.round(stands).values_items) if stands >= start or not settled else settled
+        return figures(
+            self._read(room.values_items), theirs, settled, version=version.version,
+            before=before.version if before else None, moved=difference(before, version).moved if before else (),
+        )  # fmt: skip
+
+    async def _rejudge(self, room: RoundFolder, incumbent: Checkpoint) -> None:
+        """The replies of the checkpoint that stands when a version begins, judged by it."""
+        stood = self.folder.round(round_of(incumbent))
+        judges, items = await self._judging(room.number), {item.id: item for item in self.plan.items}
+        with Journal(room.values_rejudged, ValueResult) as journal:
+            done = {result.item for result in journal}
+            for result in self._read(stood.values_items):
+                if result.item not in done:
+                    journal.append(await judged(items[result.item], result.reply, judges))
+
+    async def _judging(self, number: int) -> dict[str, tuple[Constitution, Critic]]:
+        start, version = self._span(number)
+        judges = {}
+        for constitution in (version, self._before(start)):
+            if constitution is not None:
+                if constitution.version not in self._judges:
+                    self._judges[constitution.version] = await self.plan.judge(constitution)
+                judges[constitution.version] = constitution, self._judges[constitution.version]
+        return judges
+
+    def _span(self, number: int) -> tuple[int, Constitution]:
+        """The version of a round, and the round from which it holds."""
+        return next(span for span in reversed(self.plan.versions) if span[0] <= max(1, number))
+
+    def _before(self, start: int) -> Constitution | None:
+        return self._span(start - 1)[1] if start > 1 else None
+
+    def _past(self, number: int) -> Iterator[tuple[Attack, Demonstration | PreferencePair]]:
+        taken: set[tuple[type, Messages]] = set()
+        for earlier in reversed(range(1, number)):
+            room = self.folder.round(earlier)
+            found = past_examples(
+                read_records(room.exchanges, Exchange),
+                read_records(room.demonstrations, Demonstration),
+                read_records(room.pairs, PreferencePair),
+            )
+            for attack, example in found:
+                if (type(example), example.prompt) not in taken:
+                    taken.add((type(example), example.prompt))
+                    yield attack, example
+
+    def _read(self, path: Path) -> list[ValueResult]:
+        return sorted(read_records(path, ValueResult), key=lambda result: result.item)
+
+
+async def judged(item: ValueItem, reply: Generation, judges: Mapping[str, tuple[Constitution, Critic]]) -> ValueResult:
+    """A reply with its score under every version that has the item's principle."""
+    scores: dict[str, float | None] = {}
+    for version, (constitution, judge) in judges.items():
+        if all(principle.id != item.principle for principle in constitution.principles):
+            continue
+        scores[version] = await _score(item, reply, judge)
+    return ValueResult(item=item.id, principle=item.principle, prompt=item.messages, reply=reply, scores=scores)
+
+
+async def _score(item: ValueItem, reply: Generation, judge: Critic) -> float | None:
+    """How far a reply keeps the item's principle; the verdict's own score where the judge gives none by principle."""
+    try:
+        verdict = (await judge.critique(item.response(reply))).verdict
+    except DropError:
+        return None
+    return next((p.score for p in verdict.principles if p.id == item.principle), verdict.score)

@@ -1,0 +1,125 @@
+"""People in the loop: a round begins with what they taught, asks them what is worth it, and heeds what they say.
+
+What a round took from `labels.jsonl` is written into its folder first, so that a killed round goes on with the same
+labels whatever has been said since, and so that its examples can be made again from its own files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from superalign.pairing.training_examples import PairingOptions
+from superalign.protocols import Observer
+from superalign.records.exchange import Exchange
+from superalign.review.label_value import Embed, QueueItem, is_held_out, rank, request_of
+from superalign.review.labels import Item, Label, LabelBook, Taught, apply_labels, judged, lessons, standing
+from superalign.review.options import ReviewOptions
+from superalign.review.queue import held_out_prompts
+from superalign.store.journal import read_records, write_records
+from superalign.store.round_folder import RoundFolder
+from superalign.store.run_folder import RunFolder
+
+_POLL_S = 1.0
+
+
+@dataclass(frozen=True)
+class ReviewPlan:
+    """How people take part."""
+
+    options: ReviewOptions
+    pairing: PairingOptions
+    teach: Callable[[Sequence[Taught]], Awaitable[None]] | None
+    """Has the critic learn from labelled answers; None: it can't."""
+    embed: Embed | None
+    """For novelty in meaning; None: in words."""
+
+
+class ReviewLoop:
+    """The people's part of each round."""
+
+    def __init__(
+        self,
+        plan: ReviewPlan,
+        folder: RunFolder,
+        observer: Observer,
+        phase: Callable[[str, int, int], AbstractContextManager[None]],
+    ) -> None:
+        """phase: (name, items in all, those done before) -> the block in which they are waited for."""
+        self.plan, self.folder, self.observer, self._phase = plan, folder, observer, phase
+        self.book = LabelBook(folder.path)
+
+    async def teach(self, room: RoundFolder) -> None:
+        """Let the critic learn from every label of earlier rounds."""
+        if self.plan.teach is None:
+            return
+        if not room.taught.exists():
+            write_records(room.taught, self._lessons(room.number))
+        taught = list(read_records(room.taught, Taught))
+        if taught:
+            self.observer.notice(f"round {room.number}: the critic has {len(taught)} labelled answers to learn from")
+            await self.plan.teach(taught)
+
+    async def ask(self, room: RoundFolder) -> None:
+        """Fix the round's queue, wait for it where the recipe says so, and fix the labels."""
+        if room.labels.exists():
+            return
+        if not room.queue.exists():
+            write_records(room.queue, await asyncio.to_thread(self._rank, room))
+        if self.plan.options.mode == "block":
+            await self._wait(room)
+        prefix = f"r{room.number:03d}/"
+        said = standing(self.book.read())
+        kept = [label for item in sorted(said) if item[0].startswith(prefix) for label in said[item].values()]
+        write_records(room.labels, kept)
+
+    def exchanges(self, room: RoundFolder) -> Iterator[Exchange]:
+        """The round's exchanges with people's verdicts in place of the critic's."""
+        labels = judged(standing(read_records(room.labels, Label)))
+        held_out = held_out_prompts(self.folder) if labels else frozenset()
+        for exchange in read_records(room.exchanges, Exchange):
+            said = labels.get(exchange.id)
+            yield apply_labels(exchange, said) if said and not is_held_out(exchange, held_out) else exchange
+
+    def _rank(self, room: RoundFolder) -> list[QueueItem]:
+        """Labels of earlier rounds make a like request less worth asking about."""
+        known = [request_of(taught.prompt) for taught in read_records(room.taught, Taught)]
+        return rank(
+            read_records(room.exchanges, Exchange),
+            self.plan.options.per_round,
+            self.plan.pairing,
+            known=known,
+            held_out=held_out_prompts(self.folder),
+            embed=self.plan.embed,
+        )
+
+    def _lessons(self, number: int) -> Iterator[Taught]:
+        labels, held_out = judged(standing(self.book.read())), held_out_prompts(self.folder)
+        for earlier in range(1, number):
+            for exchange in read_records(self.folder.round(earlier).exchanges, Exchange):
+                if exchange.id in labels and not is_held_out(exchange, held_out):
+                    yield from lessons(exchange, labels[exchange.id])
+
+    async def _wait(self, room: RoundFolder) -> None:
+        """Until every item of the queue is judged or skipped by somebody."""
+        queue: list[Item] = [(item.exchange, item.answer) for item in read_records(room.queue, QueueItem)]
+        left = self._left(queue)
+        if not left:
+            return
+        command = f"superalign review {self.folder.path}"
+        self.observer.notice(
+            f"round {room.number} waits for labels of {left} of {len(queue)} answers: `{command}` in another terminal; "
+            "Ctrl-C stops here and `superalign resume` waits on"
+        )
+        with self._phase("review", len(queue), len(queue) - left):
+            while left:
+                await asyncio.sleep(_POLL_S)
+                now_left = self._left(queue)
+                self.observer.advance(max(0, left - now_left))
+                left = now_left
+
+    def _left(self, queue: Sequence[Item]) -> int:
+        said = standing(self.book.read())
+        return sum(item not in said for item in queue)

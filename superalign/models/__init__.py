@@ -1,0 +1,1 @@
+"""Weights by name: embedded models, the sentence embedder, sequence classifiers."""

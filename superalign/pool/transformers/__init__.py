@@ -1,0 +1,1 @@
+"""The reference pool, for machines without vLLM."""

@@ -1,0 +1,1 @@
+"""The pool of a run: vLLM, in its own processes."""

@@ -1,0 +1,1 @@
+"""What flows through the loop: frozen records, a noun a file."""

@@ -1,0 +1,55 @@
+"""What every record shares: the frozen base class, and the words for hazards, intents, kinds and rates."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Hazard = Literal[
+    "violent_crimes", "nonviolent_crimes", "sex_related_crimes", "child_sexual_exploitation",
+    "indiscriminate_weapons", "suicide_self_harm", "intellectual_property", "defamation", "hate",
+    "privacy", "specialized_advice", "sexual_content",
+]  # fmt: skip
+"""The hazard categories of MLCommons AILuminate 1.0 (arXiv 2503.05731, section 3)."""
+HAZARDS: tuple[str, ...] = get_args(Hazard)
+OWN_HAZARD = "hazard:"
+"""How the tag begins by which a seed names a hazard of one's own."""
+
+Intent = Literal["harmful", "benign"]
+Kind = Literal["harmful", "lookalike", "ordinary"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+SuiteKind = Literal["harmful", "lookalike", "ordinary", "capability", "injection"]
+"""Held-out prompts may also have an answer key, or try to steer the model or its judge."""
+Rate = Annotated[float, Field(ge=0.0, le=1.0)]
+"""A share or probability, 0 to 1."""
+HOTTEST = 2.0
+"""vLLM refuses requests at a higher temperature."""
+Temperature = Annotated[float, Field(ge=0.0, le=HOTTEST)]
+"""Of sampling; 0: greedy."""
+
+
+class Record(BaseModel):
+    """Base of all records: frozen, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OwnHazard(Record):
+    """A hazard beside those of the taxonomy, told by its goals."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,39}$")
+    """As the others: small letters, digits and underscores."""
+    about: str = ""
+    """What it is, in a sentence."""
+    goals: tuple[str, ...] = Field(min_length=1)
+    """What lies near to one of them is covered."""
+    cluster: str | None = None
+    """The cluster of failures that it was; None: somebody wrote it down."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_new(cls, name: str) -> str:
+        if name in HAZARDS:
+            raise ValueError(f"{name} is a hazard of the taxonomy")
+        return name

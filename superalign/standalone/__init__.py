@@ -1,0 +1,1 @@
+"""What a run does, outside of a run: attack, evaluate, compare, calibrate."""

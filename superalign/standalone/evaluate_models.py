@@ -1,0 +1,211 @@
+"""Models, one after the other, through the same held-out suites; then each against the first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from superalign.assembly.critics import Critics
+from superalign.assembly.engines import Engines, outside
+from superalign.config.critic_calibration import error_rates, fingerprint
+from superalign.config.inputs import Inputs
+from superalign.config.recipe import Recipe, RoleModel
+from superalign.critic.from_cli_name import critic_given
+from superalign.critic.quality.report import Calibration, load_calibration
+from superalign.errors import RecipeError
+from superalign.evaluation.evaluator import OnItem, SuiteEvaluator
+from superalign.evaluation.items import Suite
+from superalign.evaluation.lm_eval import digests
+from superalign.evaluation.metrics import Asks, Errors
+from superalign.evaluation.options import EvaluationOptions
+from superalign.evaluation.paired_comparison import AgainstItem, Compared, compare, gathered, outcomes
+from superalign.models.packaged import resolve as resolve_model
+from superalign.pool.choice import PoolOptions
+from superalign.protocols import Comparer, Critic, InferencePool, Observer
+from superalign.records.evaluation import Evaluation, ItemResult
+from superalign.records.training import Checkpoint
+from superalign.standalone.evaluation_folder import Asked, EvaluationFolder
+from superalign.standalone.reply_comparison import Against
+from superalign.store.atomic import canonical, sha256_adapter, sha256_bytes, sha256_file, sha256_tree
+from superalign.store.journal import Journal, read_records
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to measure."""
+
+    name: str
+    model: str
+    """A known name, a folder or a hub id."""
+    adapter: Path | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What every model is asked, and by whom it is judged."""
+
+    options: EvaluationOptions
+    judge: str
+    """`rules`, `probe`, or a YAML file with the options of a critic."""
+    pool: PoolOptions
+    calibration: Path | None = None
+    """The judge's, for corrected shares."""
+
+
+async def measure(subject: Subject, question: Question, out: Path, observer: Observer) -> Evaluation:
+    """One model, in the folder `out`; goes on where an earlier call stood."""
+    sitting = Sitting.of([subject], question, observer)
+    with EvaluationFolder(out, sitting.asked(subject)) as folder:
+        if folder.finished is not None:
+            return folder.finished
+        async with sitting.started():
+            return await sitting.measure(subject, folder)
+
+
+async def measure_all(
+    subjects: Sequence[Subject], question: Question, out: Path, observer: Observer
+) -> tuple[list[Evaluation], list[Compared]]:
+    """Every model in a folder of its name under `out`, and each but the first against the first."""
+    sitting, first = Sitting.of(subjects, question, observer), subjects[0]
+    folders = {s.name: EvaluationFolder(out / s.name, sitting.asked(s)) for s in subjects}
+    try:
+        async with sitting.started():
+            found = [folders[s.name].finished or await sitting.measure(s, folders[s.name]) for s in subjects]
+            for subject in subjects[1:]:
+                await sitting.against(first, subject, folders[first.name], folders[subject.name])
+        kinds = {suite.suite: suite.kind for suite in found[0].suites}
+        items = {name: outcomes(read_records(f.items, ItemResult), kinds) for name, f in folders.items()}
+        against = {name: gathered(read_records(f.against, AgainstItem)) for name, f in folders.items()}
+        rest = [(s.name, evaluation) for s, evaluation in zip(subjects[1:], found[1:], strict=True)]
+        return found, compare(found[0], rest, items, against, name=first.name)
+    finally:
+        for folder in folders.values():
+            folder.__exit__(None, None, None)
+
+
+@dataclass
+class Sitting:
+    """One engine for each base, one judge for all; nothing is started before it is needed."""
+
+    recipe: Recipe
+    inputs: Inputs
+    question: Question
+    calibration: Calibration | None
+    observer: Observer
+    _engines: Engines | None = field(default=None, init=False)
+    _judge: Critic | None = field(default=None, init=False)
+
+    @classmethod
+    def of(cls, subjects: Sequence[Subject], question: Question, observer: Observer) -> Sitting:
+        """Load every file; raises PromptFileError, and RecipeError where the calibration is of another judge."""
+        here = Path.cwd()
+        judging = critic_given(question.judge, here)
+        recipe = Recipe.model_validate(
+            {"name": "eval", "model": subjects[0].model, "pool": question.pool, "critic": judging, "judge": judging,
+             "evaluation": question.options, "allow_same_judge": True}
+        )  # fmt: skip
+        calibration = load_calibration(question.calibration) if question.calibration else None
+        if calibration and calibration.fingerprint != fingerprint(recipe, here, "judge"):
+            what = f"--calibration: {question.calibration} is of another judge, or of this one before it changed"
+            raise RecipeError(
+                what, "measure this one with `superalign critic calibrate RECIPE --labels FILE --out FILE`"
+            )
+        return cls(recipe, Inputs.for_judging(recipe, here), question, calibration, observer)
+
+    def asked(self, subject: Subject) -> Asked:
+        """Everything that a subject's figures depend on."""
+        base, options, inputs = resolve_model(subject.model), self.question.options, self.inputs
+        return Asked(
+            model=subject.model,
+            model_sha256=sha256_tree(base) if isinstance(base, Path) else None,
+            adapter_sha256=sha256_adapter(subject.adapter) if subject.adapter else None,
+            suites={suite.name: _digest(suite) for suite in inputs.suites},
+            plain_text=inputs.plain_text.sha256 if inputs.plain_text else None,
+            lm_eval=options.lm_eval.model_dump(mode="json") | digests(options.lm_eval) if options.lm_eval else None,
+            judge_sha256=fingerprint(self.recipe, Path.cwd(), "judge"),
+            calibration_sha256=sha256_file(self.question.calibration) if self.question.calibration else None,
+            max_tokens=options.max_tokens,
+            temperature=options.temperature,
+            samples=options.samples,
+            seed=options.seed,
+            pool=self.question.pool.model_dump(mode="json"),
+        )
+
+    @asynccontextmanager
+    async def started(self) -> AsyncIterator[None]:
+        """Engines may start inside the block, and stop when it ends."""
+        async with outside(self.recipe.pool) as engines:
+            self._engines = engines
+            yield
+
+    async def measure(self, subject: Subject, folder: EvaluationFolder) -> Evaluation:
+        """Every reply that is not in the folder yet, and what all of them come to."""
+        engine, name = await self._serve(subject)
+        self.observer.watch(engine.stats)
+        judge, inputs = await self._judged_by(), self.inputs
+        evaluator = SuiteEvaluator(
+            engine, judge, self.question.judge, inputs.suites, inputs.plain_text, self.question.options,
+            judge_errors=self._errors(),
+        )  # fmt: skip
+        with Journal(folder.items, ItemResult) as journal:
+            note = self._noting(journal, "evaluate", evaluator.total)
+            started, tokens = time.monotonic(), engine.stats().generated_tokens
+            checkpoint = Checkpoint(id=subject.name, base=subject.model)
+            evaluation = await evaluator.evaluate(
+                name, checkpoint, done=journal, on_item=note, kept=folder.path / "lm_eval"
+            )
+        self.observer.phase_done(time.monotonic() - started, engine.stats().generated_tokens - tokens)
+        folder.finish(evaluation)
+        return evaluation
+
+    async def against(
+        self, reference: Subject, subject: Subject, theirs: EvaluationFolder, ours: EvaluationFolder
+    ) -> None:
+        """The subject's replies under the reference's weights, and the two replies held against each other."""
+        judge = await self._judged_by()
+        comparer = judge if isinstance(judge, Comparer) else None
+        same_base = resolve_model(subject.model) == resolve_model(reference.model)
+        work = Against(self.inputs.suites, theirs.items, ours.items, ours.against, comparer)
+        if not (same_base or comparer) or not work.total:
+            return
+        engine, other = await self._serve(reference)
+        name = (await self._serve(subject))[1] if same_base else None
+        self.observer.watch(engine.stats)
+        self.observer.phase(0, "against", work.total)
+        started = time.monotonic()
+        await work.run(engine, name, other, self.observer.advance)
+        self.observer.phase_done(time.monotonic() - started, 0)
+
+    def _noting(self, journal: Journal[ItemResult], phase: str, total: int) -> OnItem:
+        self.observer.phase(0, phase, total, journal.count)
+
+        async def note(item: ItemResult) -> None:
+            journal.append(item)
+            self.observer.advance()
+
+        return note
+
+    def _errors(self) -> dict[Asks, Errors]:
+        questions: tuple[Asks, ...] = ("harm", "refusal") if self.calibration else ()
+        return {q: found for q in questions if self.calibration and (found := error_rates(self.calibration, q))}
+
+    async def _serve(self, subject: Subject) -> tuple[InferencePool, str]:
+        assert self._engines is not None  # inside of `started`
+        role = RoleModel(model=subject.model, adapter=str(subject.adapter) if subject.adapter else None)
+        return await self._engines.role(role, subject.model)
+
+    async def _judged_by(self) -> Critic:
+        if self._judge is None:
+            assert self._engines is not None
+            base = str(resolve_model(self.recipe.model))
+            critics = Critics(self.recipe, self.inputs, Path.cwd(), self._engines, base)
+            self._judge = await critics.build(self.recipe.judge, RoleModel())
+        return self._judge
+
+
+def _digest(suite: Suite) -> str:
+    """Of its prompts, wherever its file lies."""
+    return sha256_bytes(canonical(suite.model_copy(update={"file": ""})))

@@ -1,0 +1,1 @@
+"""Pure statistics: intervals, agreement, prevalence, diversity of texts."""

@@ -1,0 +1,144 @@
+"""Runs a training job in a child process, so that its memory goes back and its crash is a message."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from superalign.errors import TrainingError, TrainingStopped
+from superalign.records.training import Checkpoint, Demonstration, PreferencePair
+from superalign.training.job import DONE, read_job, sha256_of, write_atomically, write_job
+from superalign.training.options import TrainingOptions
+
+Progress = Callable[[dict[str, Any]], None]
+LOG_LINES = 12
+
+
+class ChildTrainer:
+    """A `Trainer` for a run folder: job in rounds/NNN/training/, result in rounds/NNN/adapter/ as `round-NNN`.
+
+    With a role the job is in rounds/NNN/ROLE/training/ and the result in rounds/NNN/ROLE/adapter/ as `ROLE-NNN`.
+
+    A round whose training is DONE is not trained again; one that was killed goes on from its last saved state.
+    """
+
+    def __init__(
+        self,
+        options_of: Callable[[int], TrainingOptions],
+        base: str,
+        run_folder: Path,
+        seed: int,
+        progress: Progress | None = None,
+        *,
+        role: str | None = None,
+    ) -> None:
+        """`options_of(round)` gives a round's options; `progress` hears {stage, step, steps, loss} after each step."""
+        self.options_of = options_of
+        self.base = base
+        self.run_folder = run_folder
+        self.seed = seed
+        self.progress = progress or (lambda event: None)
+        self.role = role
+
+    async def train(
+        self, demonstrations: Sequence[Demonstration], pairs: Sequence[PreferencePair], parent: Checkpoint, round: int
+    ) -> Checkpoint:
+        """Train a candidate; raises TrainingError with the incumbent untouched, TrainingStopped when it was killed."""
+        folder = self.run_folder / "rounds" / f"{round:03d}" / (self.role or "") / "training"
+        adapter = folder.parent / "adapter"
+        await asyncio.to_thread(self._prepare, folder, demonstrations, pairs, parent, round)
+        if not (folder / DONE).exists():
+            await self._run_child(folder)
+        if (folder / "adapter").exists():
+            (folder / "adapter").replace(adapter)
+        # beside the adapter it is part of the round's hash chain; it holds no clock times
+        write_atomically(folder.parent / "training.json", (folder / "training.json").read_text(encoding="utf-8"))
+        weights = adapter / "adapter_model.safetensors"
+        if not weights.exists():
+            raise TrainingError(f"{weights} is missing though training is done", f"delete {folder} to train again")
+        return Checkpoint(
+            id=f"{self.role or 'round'}-{round:03d}",
+            base=parent.base,
+            adapter=adapter.relative_to(self.run_folder).as_posix(),
+            parent=parent.id,
+            sha256=await asyncio.to_thread(sha256_of, weights),
+        )
+
+    def _prepare(
+        self,
+        folder: Path,
+        demonstrations: Sequence[Demonstration],
+        pairs: Sequence[PreferencePair],
+        parent: Checkpoint,
+        round: int,
+    ) -> None:
+        """Write the job, or find the same one there already."""
+        options = self.options_of(round)
+        seed = options.seed if options.seed is not None else (self.seed * 1_000_003 + round) % 2**31
+        parent_adapter = self.run_folder / parent.adapter if parent.adapter else None
+        fresh = folder.with_name("training.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        job = write_job(fresh, self.base, parent_adapter, seed, options, demonstrations, pairs)
+        if (folder / "job.json").exists():
+            if read_job(folder) == job:
+                shutil.rmtree(fresh)
+                return
+            if (folder / DONE).exists():
+                raise TrainingError(
+                    f"{folder} holds a finished training on other examples or options",
+                    f"delete {folder.parent} to train round {round} again",
+                )
+            shutil.rmtree(folder)
+        fresh.replace(folder)
+
+    async def _run_child(self, folder: Path) -> None:
+        environment = os.environ | {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "0"}
+        if Path(self.base).is_dir():
+            environment["HF_HUB_OFFLINE"] = "1"
+        environment.pop("OMP_NUM_THREADS", None)  # set for the engine; the child takes the cores it may use
+        with (folder / "log.txt").open("ab") as log:
+            child = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "superalign.training.child", str(folder), str(os.getpid())),
+                stdin=asyncio.subprocess.DEVNULL, stdout=PIPE, stderr=log, env=environment, start_new_session=True,
+            )  # fmt: skip
+        try:
+            assert child.stdout is not None
+            async for line in child.stdout:
+                self.progress(json.loads(line))
+            status = await child.wait()
+        finally:
+            _kill(child)
+            await child.wait()
+        if status != 0 or not (folder / DONE).exists():
+            raise _failure(folder, status)
+
+
+def _kill(child: Process) -> None:
+    if child.returncode is None:
+        os.killpg(child.pid, signal.SIGKILL)  # its own group, so helpers of the data loader go with it
+
+
+def _failure(folder: Path, status: int) -> TrainingError | TrainingStopped:
+    """What the child said of itself, or what can be said of how it ended."""
+    error = folder / "error.json"
+    if status == 1 and error.exists():
+        said = json.loads(error.read_text(encoding="utf-8"))
+        return TrainingError(said["what"], said["cure"] or f"see {folder / 'log.txt'}")
+    lines = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+    end = "\n".join(["", *lines]) if lines else ""
+    if status < 0:
+        why = ", most likely for want of memory" if status == -signal.SIGKILL else ""
+        return TrainingStopped(
+            f"the training process was killed ({signal.Signals(-status).name}){why}{end}",
+            "resume goes on from its last saved state; if memory is short, start a run with a smaller training "
+            "batch_size or max_length, or with gradient_checkpointing: true",
+        )
+    return TrainingError(f"the training process ended with exit status {status}{end}", f"see {folder / 'log.txt'}")
