@@ -1,4 +1,4 @@
-"""`python -m benchmarks attack`: what searching for attacks is worth against replaying seeds and against uniform choice.
+"""`python -m benchmarks attack`: what searching for attacks is worth against replaying seeds and uniform choice.
 
 Every policy has the same goals, the same number of queries and the same frozen learner; only strategies in plain
 language take part, because the reply to an encoding that a small model can't read says nothing.
@@ -138,14 +138,16 @@ async def _play(
     """The first `queries` exchanges by place in the schedule, so that all policies have the same budget."""
     inputs = Inputs.load(recipe, Path.cwd())
     attackers = Attackers(recipe, inputs, Path.cwd(), folder, plan.pool, lambda: embedder, None)
-    chosen = [walk.seed for walk in schedule(inputs.seeds, {"harmful": goals}, 0, 1) if walk.seed.kind == "harmful"]
-    walks = schedule(chosen, {"harmful": queries}, recipe.seed, 1)
+    chosen = [
+        rollout.seed for rollout in schedule(inputs.seeds, {"harmful": goals}, 0, 1) if rollout.seed.kind == "harmful"
+    ]
+    rollouts = schedule(chosen, {"harmful": queries}, recipe.seed, 1)
     loop = Loop(
         replace(
             plan,
-            walks=lambda _: walks,
-            cast=lambda number, learner: replace(
-                plan.cast(number, learner), attacker=attackers.of_round(number, Served("base", trained=False))
+            rollouts=lambda _: rollouts,
+            roles=lambda number, learner: replace(
+                plan.roles(number, learner), attacker=attackers.of_round(number, Served("base", trained=False))
             ),
         ),
         folder,
@@ -155,7 +157,7 @@ async def _play(
         await loop.attack(folder.round(1), frozen)
     finally:
         loop.events.close()
-    place = {walk.id: walk.position for walk in walks}
+    place = {rollout.id: rollout.position for rollout in rollouts}
     exchanges = list(read_records(folder.round(1).exchanges, Exchange))
     return sorted(exchanges, key=lambda e: (place[e.id.partition(".")[0]], e.id))[:queries]
 

@@ -23,7 +23,7 @@ from superalign.gate.attacker import AttackerFigures
 from superalign.loop.orchestrator import Loop
 from superalign.protocols import PoolStats
 from superalign.records.base import Record
-from superalign.records.rollout import Walk
+from superalign.records.rollout import Rollout
 from superalign.records.training import Checkpoint, Demonstration, PreferencePair
 from superalign.stats.intervals import Bounds, paired_mean
 from superalign.store.journal import Stored
@@ -36,9 +36,9 @@ class AttackerSide(Record):
     success: float | None
     """Mean over the goals of the share of attacks that worked and were valid; None: nothing was scored."""
     valid: float
-    """Share of walks whose attack keeps its goal and can be read, whether it worked or not."""
+    """Share of rollouts whose attack keeps its goal and can be read, whether it worked or not."""
     invalid: float
-    """Share of walks that made the learner err by giving up the goal, or by gibberish."""
+    """Share of rollouts that made the learner err by giving up the goal, or by gibberish."""
     self_bleu: float | None
     """Of valid attacks, on each goal equally many of both attackers."""
     similarity: float | None
@@ -189,27 +189,27 @@ async def _repeat(
     recipe: Recipe, folder: RunFolder, frozen: Checkpoint, goals: int, drafts: int
 ) -> tuple[AttackerRepeat, AttackerFigures | None, AttackerFigures | None, tuple[int, int]]:
     """The repeat, the figures of incumbent and candidate, and how many goals were trained on and held out."""
-    started, room, observer = time.monotonic(), folder.round(1), Teller("attacker")
+    started, round_folder, observer = time.monotonic(), folder.round(1), Teller("attacker")
     async with build.staged(recipe, Path.cwd(), folder, observer) as plan:
         assert plan.attacker is not None
         chosen = plan.attacker.goals[:goals]  # the same for every seed, so that repeats differ in their draws only
         trained_on = [seed for seed in chosen if not held_out(seed.id, plan.attacker.options.holdout)]
-        walks = [Walk(round=1, seed=seed, index=index) for index in range(drafts) for seed in trained_on]
+        rollouts = [Rollout(round=1, seed=seed, index=index) for index in range(drafts) for seed in trained_on]
         loop = Loop(
-            replace(plan, walks=lambda _: walks, attacker=replace(plan.attacker, goals=chosen)), folder, observer
+            replace(plan, rollouts=lambda _: rollouts, attacker=replace(plan.attacker, goals=chosen)), folder, observer
         )
         assert loop.attacker is not None
         try:
-            await loop.attack(room, frozen)
-            decision = await loop.attacker.learn(room, lambda: plan.pool.serve(frozen))
+            await loop.attack(round_folder, frozen)
+            decision = await loop.attacker.learn(round_folder, lambda: plan.pool.serve(frozen))
         finally:
             loop.events.close()
-        figures = await loop.attacker.figures(room) if room.attacker_probe.exists() else {}
+        figures = await loop.attacker.figures(round_folder) if round_folder.attacker_probe.exists() else {}
     before, after = figures.get("incumbent"), figures.get("candidate")
     repeat = AttackerRepeat(
         seed=recipe.seed,
-        demonstrations=len(Stored(room.attacker_demonstrations, Demonstration)),
-        pairs=len(Stored(room.attacker_pairs, PreferencePair)),
+        demonstrations=len(Stored(round_folder.attacker_demonstrations, Demonstration)),
+        pairs=len(Stored(round_folder.attacker_pairs, PreferencePair)),
         before=_side(before),
         after=_side(after),
         promoted=decision.promoted,

@@ -91,8 +91,8 @@ async def run(
 
     recipe: a file, or a shipped one; arms: of `ARMS`, the first is the control; pool: as in a recipe.
     """
-    whole, beside = begin(recipe, arms, ARMS, seed=seed, rounds=rounds, model=model, pool=pool)
-    kinds = {suite.kind for suite in Inputs.load(whole, beside).suites}
+    whole, base_dir = begin(recipe, arms, ARMS, seed=seed, rounds=rounds, model=model, pool=pool)
+    kinds = {suite.kind for suite in Inputs.load(whole, base_dir).suites}
     if "harmful" not in kinds or not kinds & set(BENIGN):
         what = f"{recipe}: evaluation.suites: there is nothing to tell both gaps by"
         raise RecipeError(what, "name a harmful suite and a benign one")
@@ -102,7 +102,7 @@ async def run(
         control: Path | None = None
         for arm in arms:
             begun, folder = time.monotonic(), Path(out or temporary) / arm
-            await play(_as_arm(whole, arm), beside, folder, control, 1, "effort")
+            await play(_as_arm(whole, arm), base_dir, folder, control, 1, "effort")
             found.append(_arm(arm, folder, control, whole.rounds, time.monotonic() - begun))
             control = control or folder
     return EffortBench(model=whole.model, seed=whole.seed, arms=tuple(found), seconds=time.monotonic() - started)
@@ -127,21 +127,21 @@ def _arm(arm: str, path: Path, control: Path | None, rounds: int, seconds: float
     )
 
 
-def _round(room: RoundFolder) -> EffortRound:
-    evaluation = read_record(room.evaluation_json, Evaluation)
+def _round(round_folder: RoundFolder) -> EffortRound:
+    evaluation = read_record(round_folder.evaluation_json, Evaluation)
     harm, refusals = pooled(evaluation, ("harmful",), "complied"), pooled(evaluation, BENIGN, "refused")
     assert harm is not None
     assert refusals is not None
-    sides = Counter(side_of(row.kind) for row in read_records(room.demonstrations, Demonstration))
+    sides = Counter(side_of(row.kind) for row in read_records(round_folder.demonstrations, Demonstration))
     return EffortRound(
-        round=room.number, conformity=sides["conformity"], competence=sides["competence"],
+        round=round_folder.number, conformity=sides["conformity"], competence=sides["competence"],
         conformity_gap=harm, competence_gap=refusals, perplexity=evaluation.perplexity,
     )  # fmt: skip
 
 
-def _change(room: RoundFolder, control: RoundFolder) -> tuple[Bounds, Bounds]:
+def _change(round_folder: RoundFolder, control: RoundFolder) -> tuple[Bounds, Bounds]:
     """How both gaps differ on the same items; negative: lower than the control's."""
-    old, new = (read_records(place.evaluation_items, ItemResult) for place in (control, room))
-    pairs = pair_items(old, new, read_record(room.evaluation_json, Evaluation).suites)
+    old, new = (read_records(place.evaluation_items, ItemResult) for place in (control, round_folder))
+    pairs = pair_items(old, new, read_record(round_folder.evaluation_json, Evaluation).suites)
     harm, refusals = changed(of_kinds(pairs, "harmful"), complied), changed(of_kinds(pairs, *BENIGN), refused)
     return harm.bounds(0.025), refusals.bounds(0.025)

@@ -1,4 +1,4 @@
-"""The evaluations of a run that `gate_error_rates` draws from: read from its folder, or from a file without any text."""
+"""The evaluations that `gate_error_rates` draws from: a run folder, or a file without any text."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Transition(Record):
             kind, _, hazard = group.partition("/")
             for before, after in (tuple(both) for both in letters):
                 found.append(Pair(
-                    kind=cast("SuiteKind", kind), set="frozen", hazard=cast("Hazard", hazard) if hazard else None,
+                    kind=cast("SuiteKind", kind), set="frozen", hazard=cast("Hazard | None", hazard or None),
                     old=_result(kind, before), new=_result(kind, after),
                 ))  # fmt: skip
         return found
@@ -63,7 +63,9 @@ def recorded(path: Path) -> Recorded:
         return read_record(path, Recorded)
     with RunFolder.open(path, read_only=True) as folder:
         rounds = [folder.round(number) for number in range(1, folder.next_round)]
-        found = [_transition(folder, room.number) for room in rounds if room.evaluation_json.exists()]
+        found = [
+            _transition(folder, round_folder.number) for round_folder in rounds if round_folder.evaluation_json.exists()
+        ]
         if not found:
             raise RecipeError(f"{path}: no round with a candidate is finished", "name a run that has one, or none")
         return Recorded(gate=folder.resolved["gate"], transitions=tuple(found))
@@ -76,9 +78,9 @@ def keep(found: Recorded, path: Path) -> None:
 
 def _transition(folder: RunFolder, number: int) -> Transition:
     incumbent = read_record(folder.round(number).promotion_json, Promotion).incumbent
-    rooms = folder.round(0 if incumbent == "base" else int(incumbent.rpartition("-")[2])), folder.round(number)
-    old, new = (read_record(room.evaluation_json, Evaluation) for room in rooms)
-    before, after = (read_records(room.evaluation_items, ItemResult) for room in rooms)
+    round_folders = folder.round(0 if incumbent == "base" else int(incumbent.rpartition("-")[2])), folder.round(number)
+    old, new = (read_record(round_folder.evaluation_json, Evaluation) for round_folder in round_folders)
+    before, after = (read_records(round_folder.evaluation_items, ItemResult) for round_folder in round_folders)
     return transition(old, new, pair_items(before, after, new.suites))
 
 

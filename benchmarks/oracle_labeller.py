@@ -30,10 +30,12 @@ class Oracle(Teller):
     def phase(self, round: int, name: str, total: int | None, done: int = 0) -> None:
         super().phase(round, name, total, done)
         if name == "review":
-            room, book = self.folder.round(round), LabelBook(self.folder.path)
-            wanted: set[Item] = {(item.exchange, item.answer) for item in read_records(room.queue, QueueItem)}
+            round_folder, book = self.folder.round(round), LabelBook(self.folder.path)
+            wanted: set[Item] = {(item.exchange, item.answer) for item in read_records(round_folder.queue, QueueItem)}
             wanted -= standing(book.read()).keys()
-            exchanges = {e.id: e for e in read_records(room.exchanges, Exchange) if e.id in {id for id, _ in wanted}}
+            exchanges = {
+                e.id: e for e in read_records(round_folder.exchanges, Exchange) if e.id in {id for id, _ in wanted}
+            }
             book.append([label_of(exchanges[id], index) for id, index in sorted(wanted)])
 
 
@@ -47,11 +49,13 @@ def label_of(exchange: Exchange, index: int) -> Label:
     )  # fmt: skip
 
 
-async def agreement(critic: Critic, inputs: Inputs, room: RoundFolder) -> dict[tuple[str, str], tuple[bool, bool]]:
+async def agreement(
+    critic: Critic, inputs: Inputs, round_folder: RoundFolder
+) -> dict[tuple[str, str], tuple[bool, bool]]:
     """Held-out item -> whether the critic agrees with the oracle on both judgements, and on the request."""
     asked = {(suite.name, item.id): (suite, item) for suite in inputs.suites for item in suite.items}
     found = {}
-    for result in read_records(room.evaluation_items, ItemResult):
+    for result in read_records(round_folder.evaluation_items, ItemResult):
         if (result.suite, result.item) not in asked:  # an attack of this very run
             continue
         response = as_response(*asked[result.suite, result.item], result.prompt, result.reply)

@@ -106,8 +106,8 @@ async def run(
 ) -> ReviewBench:
     """Measure; keeps both run folders under `out` when given.
 
-    labels: in each round; per_round: walks of each kind; steps: of training in a round, with 16 examples each; limit:
-    held-out prompts of a suite.
+    labels: in each round; per_round: rollouts of each kind; steps: of training in a round, with 16 examples each;
+    limit: held-out prompts of a suite.
     """
     with tempfile.TemporaryDirectory(prefix="superalign-bench-") as temporary:
         top = Path(out or temporary)
@@ -159,10 +159,12 @@ async def _played(recipe: Recipe, path: Path, arm: Arm) -> _Played:
             if loop.review is not None:  # what it would begin another round with
                 await loop.review.teach(folder.round(recipe.rounds + 1))
             inputs = Inputs.load(recipe, Path.cwd())
-            critic = plan.cast(recipe.rounds + 1, plan.base.id).critic
+            critic = plan.roles(recipe.rounds + 1, plan.base.id).critic
             agrees = await agreement(critic, inputs, folder.round(0))
-            rooms = [folder.round(number) for number in range(1, recipe.rounds + 1)]
-            said = (loop.review.exchanges(r) if loop.review else read_records(r.exchanges, Exchange) for r in rooms)
+            round_folders = [folder.round(number) for number in range(1, recipe.rounds + 1)]
+            said = (
+                loop.review.exchanges(r) if loop.review else read_records(r.exchanges, Exchange) for r in round_folders
+            )
             verdicts = agreement_of_rounds(chain.from_iterable(said))
         last = 0 if standing_last.adapter is None else int(standing_last.id.rpartition("-")[2])
         faults = _faults(inputs, folder.round(last))
@@ -180,10 +182,10 @@ async def _played(recipe: Recipe, path: Path, arm: Arm) -> _Played:
     return _Played(result, faults, {key: both for key, (both, _) in agrees.items()}, verdicts)
 
 
-def _faults(inputs: Inputs, room: RoundFolder) -> Faults:
+def _faults(inputs: Inputs, round_folder: RoundFolder) -> Faults:
     kinds = {suite.name: suite.kind for suite in inputs.suites}
     found: Faults = {}
-    for result in read_records(room.evaluation_items, ItemResult):
+    for result in read_records(round_folder.evaluation_items, ItemResult):
         if result.suite not in kinds:  # attacks of this very run, which the two runs have not in common
             continue
         wrong = "none" if kinds[result.suite] == "harmful" else "full"

@@ -79,17 +79,17 @@ async def run(
 
     recipe: a file, or a shipped one; pool: as in a recipe.
     """
-    whole, beside = begin(recipe, arms, ARMS, seed=seed, model=model, pool=pool)
+    whole, base_dir = begin(recipe, arms, ARMS, seed=seed, model=model, pool=pool)
     if whole.values is None:
         raise RecipeError(f"{recipe}: values are missing", "name held-out requests: `values: {items: FILE}`")
-    inputs, started = Inputs.load(whole, beside), time.monotonic()
+    inputs, started = Inputs.load(whole, base_dir), time.monotonic()
     shared = min((since for since, _ in inputs.versions if since > 1), default=whole.rounds + 1)
     found: list[ValuesArm] = []
     with tempfile.TemporaryDirectory(prefix="superalign-bench-") as temporary:
         first: Path | None = None
         for arm in arms:
             begun, folder = time.monotonic(), Path(out or temporary) / arm
-            await play(_as_arm(whole, arm), beside, folder, first, shared, "values")
+            await play(_as_arm(whole, arm), base_dir, folder, first, shared, "values")
             first = first or folder
             rounds = [
                 await _figures(RunFolder.open(folder, read_only=True), inputs, n) for n in range(whole.rounds + 1)
@@ -113,7 +113,7 @@ async def _figures(folder: RunFolder, inputs: Inputs, number: int) -> ValuesRoun
     start, version = next(span for span in reversed(inputs.versions) if span[0] <= max(1, number))
     before = next((held for since, held in reversed(inputs.versions) if since < start), None)
     versions = [version] if before is None else [version, before]
-    room = folder.round(number)
+    round_folder = folder.round(number)
     report = figures(
         await _judged(folder, inputs, number, versions),
         await _judged(folder, inputs, max(0, number - 1), versions),
@@ -125,8 +125,8 @@ async def _figures(folder: RunFolder, inputs: Inputs, number: int) -> ValuesRoun
     return ValuesRound(
         round=number, version=version.version, kept=report.kept, adoption=report.adoption,
         retention=report.retention, stale=report.stale, principles=report.principles,
-        replay=counted(read_records(room.replay, Replayed)) if room.replay.exists() else None,
-        rows=len(room.demonstrations.read_bytes().splitlines()) if room.demonstrations.exists() else 0,
+        replay=counted(read_records(round_folder.replay, Replayed)) if round_folder.replay.exists() else None,
+        rows=len(round_folder.demonstrations.read_bytes().splitlines()) if round_folder.demonstrations.exists() else 0,
     )  # fmt: skip
 
 

@@ -19,20 +19,20 @@ from superalign.store.round_folder import DONE, RoundFolder
 from superalign.store.run_folder import RunFolder
 
 
-async def play(recipe: Recipe, beside: Path, path: Path, first: Path | None, shared: int, bench: str) -> None:
+async def play(recipe: Recipe, base_dir: Path, path: Path, first: Path | None, shared: int, bench: str) -> None:
     """One arm into the folder `path`.
 
-    beside: where the recipe's files lie; first: the arm that was played before, None: this is it; shared: its rounds
+    base_dir: where the recipe's files lie; first: the arm that was played before, None: this is it; shared: its rounds
     from 0 on that are the same in this arm, and are copied.
     """
-    resolved, inputs = build.resolve(recipe, beside)
+    resolved, inputs = build.resolve(recipe, base_dir)
     with RunFolder.create(path, json.dumps(recipe.model_dump(mode="json")), resolved, inputs) as folder:
         for number in range(shared if first else 0):
-            room = RoundFolder(path, number).path
-            shutil.copytree(RoundFolder(first or path, number).path, room)
-            (room / DONE).unlink()  # it is sealed anew, over this arm's recipe
+            round_folder = RoundFolder(path, number).path
+            shutil.copytree(RoundFolder(first or path, number).path, round_folder)
+            (round_folder / DONE).unlink()  # it is sealed anew, over this arm's recipe
         observer = Teller(f"{bench}, {path.name}")
-        async with build.staged(recipe, beside, folder, observer) as plan:
+        async with build.staged(recipe, base_dir, folder, observer) as plan:
             await Loop(plan, folder, observer).run()
 
 

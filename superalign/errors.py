@@ -16,14 +16,14 @@ SuperalignError
 class SuperalignError(Exception):
     """Base of every expected fault; the CLI prints it without a traceback and exits with 1."""
 
-    def __init__(self, what: str, cure: str = "") -> None:
-        super().__init__(what, cure)
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what, hint)
         self.what = what
-        self.cure = cure
+        self.hint = hint
 
     def __str__(self) -> str:
         between = "\n" if "\n" in self.what else "; "
-        return f"{self.what.rstrip()}{between}{self.cure}" if self.cure else self.what
+        return f"{self.what.rstrip()}{between}{self.hint}" if self.hint else self.what
 
 
 class RecipeError(SuperalignError):

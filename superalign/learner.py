@@ -39,9 +39,9 @@ class LearnerOptions(BaseModel):
     """A system message before every conversation that has none."""
 
 
-def load_revise_prompt(options: LearnerOptions, beside: Path) -> PromptTemplate:
+def load_revise_prompt(options: LearnerOptions, base_dir: Path) -> PromptTemplate:
     """The prompt file that asks for a revision; raises PromptFileError."""
-    return load_prompt(prompt_path(options.revise_prompt, beside), REVISE_SLOTS)
+    return load_prompt(prompt_path(options.revise_prompt, base_dir), REVISE_SLOTS)
 
 
 class PoolLearner:

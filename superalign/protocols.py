@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from superalign.records.base import Record
 from superalign.records.evaluation import Evaluation, ItemResult
 from superalign.records.exchange import Critique, Exchange, Revision
-from superalign.records.rollout import Attack, Generation, Messages, Response, Walk
+from superalign.records.rollout import Attack, Generation, Messages, Response, Rollout
 from superalign.records.training import Checkpoint, Demonstration, PreferencePair
 
 OnItem = Callable[[ItemResult], Awaitable[None]]
@@ -95,15 +95,15 @@ class InferencePool(Protocol):
 class Attacker(Protocol):
     """Seed -> Attack."""
 
-    async def attack(self, walk: Walk, history: Sequence[Exchange]) -> Attack | None:
-        """The walk's next attack after those it has had; None: it is over; raises DropError when it can't go on.
+    async def attack(self, rollout: Rollout, history: Sequence[Exchange]) -> Attack | None:
+        """The rollout's next attack after those it has had; None: it is over; raises DropError when it can't go on.
 
         Equal arguments give equal attacks, whatever else runs meanwhile.
         """
         ...
 
-    def over(self, walk: Walk, history: Sequence[Exchange]) -> None:
-        """Told once of every walk that has ended, with all it came to."""
+    def over(self, rollout: Rollout, history: Sequence[Exchange]) -> None:
+        """Told once of every rollout that has ended, with all it came to."""
         ...
 
 

@@ -24,14 +24,14 @@ def hazard_book(run: Path) -> Book[OwnHazard]:
     return Book(run / HAZARDS_ADDED, OwnHazard, lambda hazard: hazard.name)
 
 
-def hazards_of(room: RoundFolder, run: Path) -> list[OwnHazard]:
+def hazards_of(round_folder: RoundFolder, run: Path) -> list[OwnHazard]:
     """The run's own that count in a round: what was there when they were first asked for.
 
     Nothing is written while there are none.
     """
-    if not room.hazards.exists() and (added := hazard_book(run).read()):
-        write_records(room.hazards, added)
-    return list(read_records(room.hazards, OwnHazard))
+    if not round_folder.hazards.exists() and (added := hazard_book(run).read()):
+        write_records(round_folder.hazards, added)
+    return list(read_records(round_folder.hazards, OwnHazard))
 
 
 def add_hazard(run: Path, cluster: FailureCluster, name: str, about: str, taken: Collection[str] = ()) -> OwnHazard:
@@ -47,8 +47,8 @@ def add_hazard(run: Path, cluster: FailureCluster, name: str, about: str, taken:
         goals = tuple(sorted(failure.goal for failure in cluster.members))
         hazard = OwnHazard(name=name, about=about, goals=goals, cluster=cluster.id)
     except ValidationError:
-        cure = "write 2 to 40 small letters, digits and underscores, a letter first"
-        raise RunFolderError(f"--name {name!r} can't be a hazard's", cure) from None
+        hint = "write 2 to 40 small letters, digits and underscores, a letter first"
+        raise RunFolderError(f"--name {name!r} can't be a hazard's", hint) from None
     book = hazard_book(run)
     for one in book.read():
         if one.name != name and one.cluster == cluster.id:

@@ -134,46 +134,54 @@ def summarise(folder: RunFolder) -> RunSummary:
 
 
 def summarise_round(
-    room: RoundFolder, phases: Iterable[PhaseTime] = (), errors: Mapping[str, Interval] | None = None
+    round_folder: RoundFolder, phases: Iterable[PhaseTime] = (), errors: Mapping[str, Interval] | None = None
 ) -> RoundSummary:
     """One round, finished or not; errors: the critic's measured `sensitivity` and `specificity`."""
     attacks = 0
     answers: Counter[tuple[str, str]] = Counter()
     harmful: Counter[bool] = Counter()
-    for exchange in read_records(room.exchanges, Exchange):
+    for exchange in read_records(round_folder.exchanges, Exchange):
         attacks += 1
         for answer in exchange.answers:
             if answer.verdict is not None and answer.verdict.refusal is not None:
                 answers[exchange.attack.seed.intent, answer.verdict.outcome] += 1
             if exchange.attack.seed.intent == "harmful" and answer.verdict and answer.verdict.harm is not None:
                 harmful[answer.verdict.harm >= 0.5] += 1
-    losses = _losses(room)
+    losses = _losses(round_folder)
     faults = {side: _faults(answers, side) for side in SIDES}
     judged = wilson(harmful[True], harmful.total()) if errors else None
     return RoundSummary(
-        round=room.number,
-        done=room.is_done,
+        round=round_folder.number,
+        done=round_folder.is_done,
         attacks=attacks,
         attack_success=faults["harmful"].rate if faults["harmful"].n else None,
         over_refusal=faults["benign"].rate if faults["benign"].n else None,
         critic_faults={side: found for side, found in faults.items() if found.n},
         corrected_harm=corrected_share(judged, **errors) if judged and errors else None,
-        attack=read_record(room.attack_json, AttackReport) if room.attack_json.exists() else None,
-        failures=read_record(room.failures_json, FailureReport) if room.failures_json.exists() else None,
-        demonstrations=_by_origin(room.demonstrations),
-        pairs=_by_origin(room.pairs),
-        dropped=dict(sorted(Counter(f"{d.stage}: {d.reason}" for d in read_records(room.dropped, Dropped)).items())),
+        attack=read_record(round_folder.attack_json, AttackReport) if round_folder.attack_json.exists() else None,
+        failures=read_record(round_folder.failures_json, FailureReport)
+        if round_folder.failures_json.exists()
+        else None,
+        demonstrations=_by_origin(round_folder.demonstrations),
+        pairs=_by_origin(round_folder.pairs),
+        dropped=dict(
+            sorted(Counter(f"{d.stage}: {d.reason}" for d in read_records(round_folder.dropped, Dropped)).items())
+        ),
         first_loss=losses[0] if losses else None,
         last_loss=losses[-1] if losses else None,
-        evaluation=read_record(room.evaluation_json, Evaluation) if room.evaluation_json.exists() else None,
-        promotion=read_record(room.promotion_json, Promotion) if room.promotion_json.exists() else None,
-        attacker=read_record(room.attacker_promotion, Promotion) if room.attacker_promotion.exists() else None,
-        asked=len(Stored(room.queue, Record)),
-        labels=len({label.item for label in read_records(room.labels, Label) if label.action == "judge"}),
-        values=read_record(room.values_json, ValuesReport) if room.values_json.exists() else None,
-        replay=counted(read_records(room.replay, Replayed)) if room.replay.exists() else None,
-        effort=read_record(room.effort_json, Effort) if room.effort_json.exists() else None,
-        audit=read_record(room.audit_json, Audit) if room.audit_json.exists() else None,
+        evaluation=read_record(round_folder.evaluation_json, Evaluation)
+        if round_folder.evaluation_json.exists()
+        else None,
+        promotion=read_record(round_folder.promotion_json, Promotion) if round_folder.promotion_json.exists() else None,
+        attacker=read_record(round_folder.attacker_promotion, Promotion)
+        if round_folder.attacker_promotion.exists()
+        else None,
+        asked=len(Stored(round_folder.queue, Record)),
+        labels=len({label.item for label in read_records(round_folder.labels, Label) if label.action == "judge"}),
+        values=read_record(round_folder.values_json, ValuesReport) if round_folder.values_json.exists() else None,
+        replay=counted(read_records(round_folder.replay, Replayed)) if round_folder.replay.exists() else None,
+        effort=read_record(round_folder.effort_json, Effort) if round_folder.effort_json.exists() else None,
+        audit=read_record(round_folder.audit_json, Audit) if round_folder.audit_json.exists() else None,
         phases=tuple(phases),
     )
 
@@ -230,13 +238,13 @@ def _by_origin(path: Path) -> dict[str, int]:
             try:
                 counts[str(json.loads(line)["origin"])] += 1
             except (ValueError, KeyError, TypeError) as error:
-                cure = "restore it from a copy; `superalign verify` names everything that changed"
-                raise RunFolderError(f"{path}:{number}: not a training example", cure) from error
+                hint = "restore it from a copy; `superalign verify` names everything that changed"
+                raise RunFolderError(f"{path}:{number}: not a training example", hint) from error
     return dict(sorted(counts.items()))
 
 
-def _losses(room: RoundFolder) -> list[float]:
-    if not room.training_json.exists():
+def _losses(round_folder: RoundFolder) -> list[float]:
+    if not round_folder.training_json.exists():
         return []
-    trained = json.loads(room.training_json.read_text(encoding="utf-8"))
+    trained = json.loads(round_folder.training_json.read_text(encoding="utf-8"))
     return [loss for stage in trained["stages"] for loss in stage["losses"]]

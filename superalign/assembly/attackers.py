@@ -1,4 +1,4 @@
-"""Recipe -> the attacker of a round and, where it is trained, how: what build.py says about the other roles."""
+"""Recipe -> the attacker of a round and, where it is trained, how: as plan.py does for the other roles."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from superalign.config.inputs import Inputs
 from superalign.config.recipe import Recipe
 from superalign.errors import RecipeError
 from superalign.loop.phases.attacker import AttackerPlan, Served
-from superalign.loop.rollout import Cast
+from superalign.loop.rollout import Roles
 from superalign.models.embedder import Embedder, Vectors
 from superalign.models.packaged import resolve as resolve_model
 from superalign.protocols import Attacker, InferencePool
@@ -45,7 +45,7 @@ class Attackers:
 
     recipe: Recipe
     inputs: Inputs
-    beside: Path
+    base_dir: Path
     """Folder of the recipe."""
     folder: RunFolder
     pool: InferencePool
@@ -58,7 +58,7 @@ class Attackers:
         """Who attacks in a round with this model, and knows what earlier rounds taught."""
         return self._attacker(round, served, self.recipe.attacker, self._past(round))
 
-    def report(self, room: RoundFolder) -> AttackReport:
+    def report(self, round_folder: RoundFolder) -> AttackReport:
         """What the attacks of a round came to."""
         styles = {
             element.name: element.meta.style
@@ -68,24 +68,24 @@ class Attackers:
         }
         earlier = (
             attack_text(exchange.attack)
-            for number in range(1, room.number)
+            for number in range(1, round_folder.number)
             for exchange in read_records(self.folder.round(number).exchanges, Exchange)
         )
-        exchanges = read_records(room.exchanges, Exchange)
+        exchanges = read_records(round_folder.exchanges, Exchange)
         return attack_report(exchanges, earlier, self.embed, lambda name: styles.get(name, name))
 
-    def failures(self, room: RoundFolder) -> FailureReport | None:
+    def failures(self, round_folder: RoundFolder) -> FailureReport | None:
         """What the learner's failures have in common; None: the run has no embedder."""
         if self.embed is None:
             return None
-        own = [*self.inputs.hazards, *hazards_of(room, self.folder.path)]
+        own = [*self.inputs.hazards, *hazards_of(round_folder, self.folder.path)]
         covered = Covered.by(self.inputs.seeds, own, self.embed)
-        return failure_report(room.number, read_records(room.exchanges, Exchange), covered, self.embed)
+        return failure_report(round_folder.number, read_records(round_folder.exchanges, Exchange), covered, self.embed)
 
-    def plan(self, cast: Callable[[int, str], Cast], progress: Progress) -> AttackerPlan | None:
+    def plan(self, roles: Callable[[int, str], Roles], progress: Progress) -> AttackerPlan | None:
         """How the attacker is trained; None: it is not.
 
-        cast: (round, served learner) -> who acts in that round.
+        roles: (round, served learner) -> who acts in that round.
         """
         recipe, role, options = self.recipe, self.recipe.roles.attacker, self.recipe.attacker.training
         if options is None:
@@ -94,9 +94,9 @@ class Attackers:
 
         probes = recipe.attacker.model_copy(update={"mix": mix, "select": "fixed", "max_similarity": None})
 
-        def probing(round: int, learner: str, attacker: Served) -> Cast:
+        def probing(round: int, learner: str, attacker: Served) -> Roles:
             asked = self._attacker(round, attacker, probes, State())
-            return replace(cast(round, learner), attacker=asked, revise_below=0.0)
+            return replace(roles(round, learner), attacker=asked, revise_below=0.0)
 
         def options_of(round: int) -> TrainingOptions:
             return recipe.attacker_training
@@ -117,9 +117,9 @@ class Attackers:
             ),
             goals=[seed for seed in self.inputs.seeds if self._is_goal(seed, mix)],
             attacker=self.of_round,
-            cast=probing,
+            roles=probing,
             vectorise=self.embedder().embed if options.likeness == "embedding" else word_vectors,
-            max_walks=recipe.max_walks,
+            max_rollouts=recipe.max_walks,
         )
 
     def _attacker(self, round: int, served: Served, options: AttackerOptions, past: State) -> Attacker:
@@ -152,7 +152,7 @@ class Attackers:
             return State()
         rounds: list[tuple[int, Callable[[], Iterable[Exchange]]]] = []
         for name in options.history:
-            paths = sorted((self.beside / name).glob("rounds/[0-9]*/exchanges.jsonl"))
+            paths = sorted((self.base_dir / name).glob("rounds/[0-9]*/exchanges.jsonl"))
             if not paths:
                 raise RecipeError(f"attacker.history: {name} holds no rounds", "name the folder of an earlier run")
             rounds += [(round - 1, partial(read_records, path, Exchange)) for path in paths]

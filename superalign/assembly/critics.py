@@ -1,4 +1,4 @@
-"""Recipe -> critics and judges: what build.py says about the other roles."""
+"""Recipe -> critics and judges: as plan.py does for the other roles."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Critics:
 
     recipe: Recipe
     inputs: Inputs
-    beside: Path
+    base_dir: Path
     """Folder of the recipe."""
     engines: Serves
     base: str
@@ -95,9 +95,9 @@ class Critics:
                 labelled, experts = self.inputs.labelled[options.labelled], self.inputs.experts
                 return await asyncio.to_thread(ProbeCritic, self.embedder(), labelled, constitution, options, experts)
             case PluginOptions():
-                return load_critic(options, self.beside)
+                return load_critic(options, self.base_dir)
             case ChecksOptions():
-                return ChecksCritic(options, constitution, load_functions(options, self.beside))
+                return ChecksCritic(options, constitution, load_functions(options, self.base_dir))
             case ClassifierOptions():
                 classifier = SequenceClassifier(resolve_model(options.model), max_tokens=options.max_tokens)
                 await asyncio.to_thread(classifier.load, options.labels)
@@ -139,7 +139,7 @@ class Critics:
                 raise AssertionError(f"no critic for {type(options).__name__}")
 
     def _prompt(self, options: AsksModel, name: str) -> PromptTemplate:
-        return load_prompt(prompt_path(name, self.beside), options.prompts[name])
+        return load_prompt(prompt_path(name, self.base_dir), options.prompts[name])
 
     def _asker(self, options: Writes, pool: InferencePool, model: str, *, structured: bool = False) -> Asker:
         return Asker(pool, model, self.recipe.seed, options.max_tokens, options.temperature, structured=structured)
@@ -159,7 +159,7 @@ class Critics:
         return Judge(asker, form, self.inputs.constitution, options.combine)
 
     def _weigh(self, options: CommitteeOptions) -> Weigh:
-        found = [load_calibration(prompt_path(name, self.beside)) for name in options.calibrations]
+        found = [load_calibration(prompt_path(name, self.base_dir)) for name in options.calibrations]
 
         def weigh(place: int, hazard: Hazard | None) -> float:
             if not found:

@@ -1,4 +1,4 @@
-"""Recipe -> the cast and the plan; the only file that names concrete classes."""
+"""Recipe -> the roles and the plan; the only file that names concrete classes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from superalign.loop.orchestrator import Loop, Plan
 from superalign.loop.phases.attack_sets import SetsPlan
 from superalign.loop.phases.attacker import Served
 from superalign.loop.phases.deception_audit import AuditPlan
-from superalign.loop.rollout import Cast
+from superalign.loop.rollout import Roles
 from superalign.loop.schedule import schedule
 from superalign.models.packaged import resolve as resolve_model
 from superalign.pool.choice import choose
@@ -41,20 +41,20 @@ from superalign.training.launcher import ChildTrainer
 
 
 @asynccontextmanager
-async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Observer) -> AsyncIterator[Plan]:
+async def staged(recipe: Recipe, base_dir: Path, folder: RunFolder, observer: Observer) -> AsyncIterator[Plan]:
     """Everything a run needs, built and started; the engines stop when the block ends."""
-    inputs, measured = Inputs.load(recipe, beside), calibration_of(recipe, beside)
+    inputs, measured = Inputs.load(recipe, base_dir), calibration_of(recipe, base_dir)
     base = str(resolve_model(recipe.model))
     async with AsyncExitStack() as stack:
         engines = Engines(recipe.pool, folder.logs, stack)
         pool = await engines.pool(base, exclusive=learner_alone(recipe, inputs))
         attacker_pool, attacker_model = await engines.role(recipe.roles.attacker, base)
-        critics = Critics(recipe, inputs, beside, engines, base)
+        critics = Critics(recipe, inputs, base_dir, engines, base)
         own = await critics.build(recipe.critic, recipe.roles.critic)
         critic = TrustedCritic(own, measured) if measured else own
         judge = await critics.build(recipe.judge, recipe.roles.judge)
-        revise_prompt = load_revise_prompt(recipe.learner, beside)
-        attackers = Attackers(recipe, inputs, beside, folder, attacker_pool, critics.embedder, critics.embed)
+        revise_prompt = load_revise_prompt(recipe.learner, base_dir)
+        attackers = Attackers(recipe, inputs, base_dir, folder, attacker_pool, critics.embedder, critics.embed)
 
         async def teach(taught: Sequence[Taught]) -> None:
             critics.inputs = with_labels(replace(inputs, constitution=critics.inputs.constitution), taught)
@@ -75,8 +75,8 @@ async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Obse
             await rebuild()
             evaluator.judge = await critics.build(recipe.judge, recipe.roles.judge)
 
-        def cast(round: int, learner_model: str) -> Cast:
-            return Cast(
+        def roles(round: int, learner_model: str) -> Roles:
+            return Roles(
                 attacker=attackers.of_round(round, Served(attacker_model, trained=False)),
                 learner=PoolLearner(pool, learner_model, recipe.learner, revise_prompt, run_seed=recipe.seed),
                 critic=critic,
@@ -88,15 +88,17 @@ async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Obse
         evaluator = SuiteEvaluator(pool, judge, recipe.judge.type, inputs.suites, inputs.plain_text, recipe.evaluation)
         base_model = Checkpoint(id="base", base=recipe.model)
 
-        def report(room: RoundFolder) -> AttackReport:
-            if (found := attackers.failures(room)) is not None:
-                write_json(room.failures_json, found)
-            return attackers.report(room)
+        def report(round_folder: RoundFolder) -> AttackReport:
+            if (found := attackers.failures(round_folder)) is not None:
+                write_json(round_folder.failures_json, found)
+            return attackers.report(round_folder)
 
         yield Plan(
             rounds=recipe.rounds,
-            walks=lambda round: schedule(inputs.seeds, recipe.attacker.per_round, recipe.seed, round, inputs.kept_out),
-            cast=cast,
+            rollouts=lambda round: schedule(
+                inputs.seeds, recipe.attacker.per_round, recipe.seed, round, inputs.kept_out
+            ),
+            roles=roles,
             experts=[expert.demonstration() for expert in inputs.experts],
             base=base_model,
             pool=pool,
@@ -106,55 +108,55 @@ async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Obse
             gate=recipe.gate,
             report=report,
             audit=AuditPlan(inputs.suites, lambda: critic, paid_for(recipe.critic)),
-            attacker=attackers.plan(cast, observer.training),
+            attacker=attackers.plan(roles, observer.training),
             review=review_plan(recipe, teach, critics.embed),
             sets=SetsPlan(recipe.evaluation, inputs.kept_out, recipe.seed, evaluator.over),
             values=values_plan(recipe, inputs, critics, switch, lambda: critic, pool, base_model),
-            max_walks=recipe.max_walks,
+            max_rollouts=recipe.max_walks,
         )
 
 
 async def attack(
-    recipe: Recipe, beside: Path, folder: RunFolder, adapter: Path | None, observer: Observer
+    recipe: Recipe, base_dir: Path, folder: RunFolder, adapter: Path | None, observer: Observer
 ) -> AttackReport:
     """Play the attacks of round 1 against any model; nothing is trained."""
-    room, base = folder.round(1), Checkpoint(id="base", base=recipe.model)
+    round_folder, base = folder.round(1), Checkpoint(id="base", base=recipe.model)
     learner = Checkpoint(id=adapter.name, base=recipe.model, adapter=str(adapter.resolve())) if adapter else base
     roles = recipe.roles.model_copy(update={"judge": RoleModel()})
     alone = recipe.evaluation.model_copy(update={"fresh": {}})  # nothing is trained, so no seed is kept out of it
     unjudged = recipe.model_copy(
         update={"judge": RulesOptions(), "roles": roles, "evaluation": alone}
     )  # no engine for who has no work
-    async with staged(unjudged, beside, folder, observer) as plan:
+    async with staged(unjudged, base_dir, folder, observer) as plan:
         loop = Loop(plan, folder, observer)
         try:
-            await loop.attack(room, learner)
+            await loop.attack(round_folder, learner)
         finally:
             loop.events.close()
-        room.sort_journals()
-        report = plan.report(room)
-    write_json(room.attack_json, report)
+        round_folder.sort_journals()
+        report = plan.report(round_folder)
+    write_json(round_folder.attack_json, report)
     return report
 
 
-def check(recipe: Recipe, beside: Path) -> list[str]:
+def check(recipe: Recipe, base_dir: Path) -> list[str]:
     """What `--dry-run` says: everything a recipe names, loaded and cross-checked, and nothing started."""
-    measured = calibration_of(recipe, beside)
+    measured = calibration_of(recipe, base_dir)
     known = [f"critic: {measured.critic}, measured on {measured.labels}"] if measured else []
     base = resolve_model(recipe.model)
     model = f"model: {recipe.model}" + ("" if isinstance(base, Path) else ", from the hub when the run starts")
-    return [*Inputs.load(recipe, beside).facts(), *known, f"pool: {choose(recipe.pool).type}", model]
+    return [*Inputs.load(recipe, base_dir).facts(), *known, f"pool: {choose(recipe.pool).type}", model]
 
 
-def resolve(recipe: Recipe, beside: Path) -> tuple[dict[str, Any], RunInputs]:
+def resolve(recipe: Recipe, base_dir: Path) -> tuple[dict[str, Any], RunInputs]:
     """What a run folder keeps of a recipe: every field as it came out, and the hashes of what it reads.
 
     Raises RecipeError where the critic does not reach the floor.
     """
-    base, measured = resolve_model(recipe.model), calibration_of(recipe, beside)
+    base, measured = resolve_model(recipe.model), calibration_of(recipe, base_dir)
     rates = {name: rate.model_dump(mode="json") for name, rate in error_rates(measured).items()} if measured else None
     figures = {"measured_critic": rates} if rates is not None else {}
     return recipe.model_dump(mode="json") | figures, RunInputs(
-        prompts={name: sha256_file(path) for name, path in sorted(prompt_files(recipe, beside).items())},
+        prompts={name: sha256_file(path) for name, path in sorted(prompt_files(recipe, base_dir).items())},
         models=(ModelSource(name=recipe.model, sha256=sha256_tree(base) if isinstance(base, Path) else None),),
     )

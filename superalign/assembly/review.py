@@ -1,4 +1,4 @@
-"""Recipe -> how people take part: what build.py says about the other roles."""
+"""Recipe -> how people take part: as plan.py does for the other roles."""
 
 from __future__ import annotations
 

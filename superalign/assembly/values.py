@@ -1,4 +1,4 @@
-"""Recipe -> what is measured of values: what build.py says about the other roles."""
+"""Recipe -> what is measured of values: as plan.py does for the other roles."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def values_plan(
 
     return ValuesPlan(
         options=options, pairing=recipe.pairing, items=inputs.value_items, versions=inputs.versions, switch=switch,
-        judge=judge, critic=critic, pool=pool, base=base, alone=not inputs.suites, max_walks=recipe.max_walks,
+        judge=judge, critic=critic, pool=pool, base=base, alone=not inputs.suites, max_rollouts=recipe.max_walks,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""SearchingAttacker: chooses a strategy for every walk, keeps what is no new attack from being played."""
+"""SearchingAttacker: chooses a strategy for every rollout, keeps what is no new attack from being played."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from superalign.attacker.strategies.multi_turn import REPLAY
 from superalign.attacker.strategies.protocol import Step, Strategy, Writer
 from superalign.protocols import DropError
 from superalign.records.exchange import Exchange
-from superalign.records.rollout import Attack, Walk
+from superalign.records.rollout import Attack, Rollout
 from superalign.seeding import derive_seed
 
 Unfit = Callable[[str, State], Awaitable[str | None]]
@@ -21,7 +21,7 @@ Unfit = Callable[[str, State], Awaitable[str | None]]
 
 
 class SearchingAttacker:
-    """Attacks of one round; equal walks, histories and memories give equal attacks, whatever else runs meanwhile."""
+    """Attacks of one round; equal rollouts, histories and memories give equal attacks, whatever else runs meanwhile."""
 
     def __init__(
         self,
@@ -37,19 +37,19 @@ class SearchingAttacker:
         self.strategies, self.options, self.writer, self.memory = strategies, options, writer, memory
         self.breeder, self.unfit, self.run_seed = breeder, unfit, run_seed
 
-    async def attack(self, walk: Walk, history: Sequence[Exchange]) -> Attack | None:
-        """The strategy's next step; for a new walk a strategy is chosen first. Raises DropError."""
+    async def attack(self, rollout: Rollout, history: Sequence[Exchange]) -> Attack | None:
+        """The strategy's next step; for a new rollout a strategy is chosen first. Raises DropError."""
         if history:
             name = history[0].attack.strategy
-            step = await self._named(name).step(walk, history, self.writer)
-            return None if step is None else self._attack(walk, len(history), name, step)
-        state = await self.memory.before(walk) if self.options.learns else self.memory.start
+            step = await self._named(name).step(rollout, history, self.writer)
+            return None if step is None else self._attack(rollout, len(history), name, step)
+        state = await self.memory.before(rollout) if self.options.learns else self.memory.start
         reasons: dict[str, None] = {}
         refused: set[str] = set()
         for attempt in range(self.options.tries):
-            arm = self._choose(walk, state, attempt, refused)
+            arm = self._choose(rollout, state, attempt, refused)
             try:
-                attack = await self._first(arm, walk, state, attempt)
+                attack = await self._first(arm, rollout, state, attempt)
                 if why := await self._why_unfit(attack, state):
                     raise DropError(f"{attack.strategy}: {why}")
             except DropError as error:
@@ -59,26 +59,26 @@ class SearchingAttacker:
             return attack
         raise DropError("; ".join(reasons))
 
-    def over(self, walk: Walk, history: Sequence[Exchange]) -> None:
-        """Remember what a walk came to."""
-        self.memory.over(walk, history)
+    def over(self, rollout: Rollout, history: Sequence[Exchange]) -> None:
+        """Remember what a rollout came to."""
+        self.memory.over(rollout, history)
 
-    async def _first(self, arm: str, walk: Walk, state: State, attempt: int) -> Attack:
-        """A walk's first attack by a chosen strategy; raises DropError."""
+    async def _first(self, arm: str, rollout: Rollout, state: State, attempt: int) -> Attack:
+        """A rollout's first attack by a chosen strategy; raises DropError."""
         strategy: Strategy
         if arm == EVOLVED:
-            strategy, parent = self.breeder.propose(walk, state, self._dice(walk, "evolve", attempt))
+            strategy, parent = self.breeder.propose(rollout, state, self._dice(rollout, "evolve", attempt))
             name = name_of(strategy.name)
         else:
             strategy, parent, name = self.strategies[arm], None, arm
-        step = await strategy.step(walk, (), self.writer)
+        step = await strategy.step(rollout, (), self.writer)
         if step is None:
-            raise DropError(f"{name} has no attack for {walk.seed.id}")
-        return self._attack(walk, 0, name, step, parent)
+            raise DropError(f"{name} has no attack for {rollout.seed.id}")
+        return self._attack(rollout, 0, name, step, parent)
 
-    def _choose(self, walk: Walk, state: State, attempt: int, refused: Collection[str]) -> str:
-        """Not one that was refused for this walk, unless no other is left."""
-        seed = walk.seed
+    def _choose(self, rollout: Rollout, state: State, attempt: int, refused: Collection[str]) -> str:
+        """Not one that was refused for this rollout, unless no other is left."""
+        seed = rollout.seed
         if seed.turns or seed.strategy is not None:
             return seed.strategy or REPLAY
         weights = self.options.weights(self.strategies)
@@ -86,11 +86,13 @@ class SearchingAttacker:
         if not usable:
             raise DropError(f"no strategy of the mix applies to {seed.kind} seed {seed.id}")
         usable = [name for name in usable if name not in refused] or usable
-        dice = self._dice(walk, "select", attempt)
+        dice = self._dice(rollout, "select", attempt)
         if self.options.select == "thompson" and dice.random() >= self.options.explore:
             return by_success(usable, state, (seed.kind, seed.hazard), dice)
-        again = random.Random(derive_seed(self.run_seed, walk.round, seed.id, "strategy", walk.index // len(usable)))
-        return by_weight(usable, weights, again, walk.index)
+        again = random.Random(
+            derive_seed(self.run_seed, rollout.round, seed.id, "strategy", rollout.index // len(usable))
+        )
+        return by_weight(usable, weights, again, rollout.index)
 
     async def _why_unfit(self, attack: Attack, state: State) -> str | None:
         text = attack.messages[-1].content
@@ -103,10 +105,10 @@ class SearchingAttacker:
         bred = name.startswith(EVOLVED + ":")
         return self.breeder.named(name.removeprefix(EVOLVED + ":")) if bred else self.strategies[name]
 
-    def _attack(self, walk: Walk, step_number: int, name: str, step: Step, parent: str | None = None) -> Attack:
+    def _attack(self, rollout: Rollout, step_number: int, name: str, step: Step, parent: str | None = None) -> Attack:
         return Attack(
-            id=walk.attack_id(step_number),
-            seed=walk.seed,
+            id=rollout.attack_id(step_number),
+            seed=rollout.seed,
             strategy=name,
             strategy_sha256=self._named(name).sha256,
             messages=step.messages,
@@ -115,5 +117,5 @@ class SearchingAttacker:
             setup=step.setup,
         )
 
-    def _dice(self, walk: Walk, what: str, attempt: int) -> random.Random:
-        return random.Random(derive_seed(self.run_seed, walk.id, what, attempt))
+    def _dice(self, rollout: Rollout, what: str, attempt: int) -> random.Random:
+        return random.Random(derive_seed(self.run_seed, rollout.id, what, attempt))

@@ -1,4 +1,4 @@
-"""Which strategy a walk is given: by the recipe's weights, or by what broke the learner."""
+"""Which strategy a rollout is given: by the recipe's weights, or by what broke the learner."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from superalign.attacker.history import Cell, Record, State
 
 PRIOR = 4.0
-"""Walks that a strategy's record over all hazards counts for, where a hazard has few of its own."""
+"""Rollouts that a strategy's record over all hazards counts for, where a hazard has few of its own."""
 
 
 def by_weight(usable: Sequence[str], weights: Mapping[str, float], dice: random.Random, index: int) -> str:
@@ -20,8 +20,9 @@ def by_weight(usable: Sequence[str], weights: Mapping[str, float], dice: random.
 def by_success(usable: Sequence[str], state: State, cell: Cell, dice: random.Random) -> str:
     """Thompson sampling (Thompson 1933; Chapelle and Li 2011) with Bernoulli rewards.
 
-    An arm's prior in a cell (kind x hazard) is its record over all cells of that kind, worth `PRIOR` walks. A walk
-    of several queries that succeeded counts as one success and otherwise as so many failures: queries are the budget.
+    An arm's prior in a cell (kind x hazard) is its record over all cells of that kind, worth `PRIOR` rollouts. A
+    rollout of several queries that succeeded counts as one success and otherwise as so many failures:
+    queries are the budget.
     """
     wide, own = state.records.get((cell[0], None), {}), state.records.get(cell, {})
     drawn = {}

@@ -1,5 +1,5 @@
 """Chains of strategies bred from those that broke the learner (MAP-Elites, arXiv 1504.04909; Rainbow Teaming,
-arXiv 2402.16822): the genome is the chain, its words come from the walk's own goal.
+arXiv 2402.16822): the genome is the chain, its words come from the rollout's own goal.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from superalign.attacker.strategies.chain import Element, PromptStrategy, chaine
 from superalign.attacker.strategies.front_matter import STYLES
 from superalign.attacker.strategies.protocol import Strategy
 from superalign.protocols import DropError
-from superalign.records.rollout import Walk
+from superalign.records.rollout import Rollout
 
 EXPLORE = 0.2
-"""Share of walks that get a random chain."""
+"""Share of rollouts that get a random chain."""
 MAX_LENGTH = 3
 TRIES = 16
 
@@ -38,19 +38,19 @@ class Breeder:
         }
         self._archives: dict[tuple[int, str], Archive] = {}
 
-    def propose(self, walk: Walk, state: State, dice: random.Random) -> tuple[PromptStrategy, str | None]:
-        """A strategy for the walk's seed that was not tried on it, and the id of the attack it was bred from.
+    def propose(self, rollout: Rollout, state: State, dice: random.Random) -> tuple[PromptStrategy, str | None]:
+        """A strategy for the rollout's seed that was not tried on it, and the id of the attack it was bred from.
 
         Raises DropError when none was found.
         """
-        archive = self._archive(state, walk.seed.kind)
+        archive = self._archive(state, rollout.seed.kind)
         for _ in range(TRIES):
-            parent = None if dice.random() < EXPLORE else archive.parent(walk.seed.hazard, dice)
+            parent = None if dice.random() < EXPLORE else archive.parent(rollout.seed.hazard, dice)
             chain = self._mutated(parent.chain, dice) if parent else self._random(dice)
             bred = chained([self.elements[name] for name in chain])
-            if bred is not None and bred.applies(walk.seed) and (walk.seed.id, chain) not in state.used:
+            if bred is not None and bred.applies(rollout.seed) and (rollout.seed.id, chain) not in state.used:
                 return bred, parent.id if parent else None
-        raise DropError(f"no new chain of strategies was found for {walk.seed.id} in {TRIES} tries")
+        raise DropError(f"no new chain of strategies was found for {rollout.seed.id} in {TRIES} tries")
 
     def named(self, chain: str) -> PromptStrategy:
         """The strategy of a chain that was proposed."""

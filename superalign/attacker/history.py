@@ -1,8 +1,8 @@
 """What became of earlier attacks, in a form that gives the same state whatever the order of completion.
 
 The memory is a fold over exchanges, so it needs no file of its own: a run that was killed folds its journal again.
-Walks are grouped into generations by their place in the schedule. A walk of generation g sees what generations
-up to g - 2 came to, so that two generations are always under way and no walk waits for the slowest of its own.
+Rollouts are grouped into generations by their place in the schedule. A rollout of generation g sees what generations
+up to g - 2 came to, so that two generations are always under way and no rollout waits for the slowest of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cached_property
 from superalign.attacker.options import EVOLVED
 from superalign.records.base import Hazard, Kind
 from superalign.records.exchange import Exchange
-from superalign.records.rollout import Walk, walk_of
+from superalign.records.rollout import Rollout, rollout_of
 
 FADE = 0.5
 """What a success of one round earlier counts: the learner has been trained on it since."""
@@ -25,7 +25,7 @@ Cell = tuple[Kind, Hazard | None]
 
 @dataclass(frozen=True)
 class Tried:
-    """A walk that has ended, as later ones remember it."""
+    """A rollout that has ended, as later ones remember it."""
 
     id: str
     """Of its best attack."""
@@ -55,7 +55,7 @@ class Tried:
 
 
 def tried(history: Sequence[Exchange], weight: float = 1.0) -> Tried | None:
-    """A walk's exchanges as one memory; None for a walk without any."""
+    """A rollout's exchanges as one memory; None for a rollout without any."""
     scored = [e for e in history if e.worst is not None]
     if not history:
         return None
@@ -132,24 +132,24 @@ class Memory:
     start: State
     """What earlier rounds and runs left."""
     generation: int
-    """Walks of one generation."""
+    """Rollouts of one generation."""
     _ended: dict[int, Tried | None] = field(default_factory=dict)
     _states: dict[int, State] = field(default_factory=dict)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _complete: int = 0
-    """All walks at lower positions have ended."""
+    """All rollouts at lower positions have ended."""
     _wakers: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def before(self, walk: Walk) -> State:
-        """What a walk may know; waits until all of that has ended."""
-        generations = max(0, walk.position // self.generation - 1)
+    async def before(self, rollout: Rollout) -> State:
+        """What a rollout may know; waits until all of that has ended."""
+        generations = max(0, rollout.position // self.generation - 1)
         async with self._changed:
             await self._changed.wait_for(lambda: self._complete >= generations * self.generation)
         return self._state(generations)
 
-    def over(self, walk: Walk, history: Sequence[Exchange]) -> None:
-        """A walk has ended."""
-        self._ended[walk.position] = tried(history)
+    def over(self, rollout: Rollout, history: Sequence[Exchange]) -> None:
+        """A rollout has ended."""
+        self._ended[rollout.position] = tried(history)
         before = self._complete // self.generation
         while self._complete in self._ended:
             self._complete += 1
@@ -176,9 +176,9 @@ def remembered(rounds: Iterable[tuple[int, Callable[[], Iterable[Exchange]]]], n
     """What the exchanges of earlier rounds left, each round counting half of the next; rounds: (number, reader)."""
     memories: list[Tried] = []
     for number, read in rounds:
-        walks: dict[str, list[Exchange]] = {}
+        rollouts: dict[str, list[Exchange]] = {}
         for exchange in read():
-            walks.setdefault(walk_of(exchange.id), []).append(exchange)
+            rollouts.setdefault(rollout_of(exchange.id), []).append(exchange)
         weight = FADE ** max(1, now - number)
-        memories += [memory for history in walks.values() if (memory := tried(history, weight)) is not None]
+        memories += [memory for history in rollouts.values() if (memory := tried(history, weight)) is not None]
     return State(tuple(memories))

@@ -94,7 +94,7 @@ class AttackerOptions(BaseModel):
     seeds: tuple[SeedFile, ...] = (SeedFile(path="seeds/harmful.yaml"), SeedFile(path="seeds/ordinary.yaml"))
     """Files of goals; an entry is a path, or a mapping with `path` and what holds for the whole file."""
     per_round: dict[Kind, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
-    """How many walks of each kind a round plays; rounds take different seeds while they last, then new strategies
+    """How many rollouts of each kind a round plays; rounds take different seeds while they last, then new strategies
     for the same ones. A kind that is not named plays each of its seeds once."""
     mix: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     """Strategy to weight. A name is a file `strategies/NAME.md`, beside the recipe or shipped, a chain of them
@@ -103,23 +103,23 @@ class AttackerOptions(BaseModel):
     select: Literal["fixed", "thompson"] = "fixed"
     """fixed: by weight; thompson: by what broke the learner so far, for each kind and hazard."""
     explore: Rate = 0.1
-    """thompson: the share of walks that is chosen by weight all the same."""
+    """thompson: the share of rollouts that is chosen by weight all the same."""
     generation: int = Field(default=64, ge=1)
-    """How many walks learn from the same past; the attacker looks back over two generations."""
+    """How many rollouts learn from the same past; the attacker looks back over two generations."""
     max_similarity: Annotated[float, Field(gt=0, le=1)] | None = None
     """An attack whose cosine to an earlier one is over this is no news and is not played. None: only equal words are
     held back, and only where the attacker learns."""
     history: tuple[str, ...] = ()
     """Folders of earlier runs to learn from."""
     tries: int = Field(default=3, ge=1)
-    """How often an attack is sought for a walk (and a text sampled by an LLM) before the walk is dropped."""
+    """How often an attack is sought for a rollout (and a text sampled by an LLM) before the rollout is dropped."""
 
     training: AttackerTraining | None = None
     """Train the attacker's model, too; None: it stays as it is."""
 
     @property
     def learns(self) -> bool:
-        """Whether later walks depend on what earlier ones came to."""
+        """Whether later rollouts depend on what earlier ones came to."""
         return self.select != "fixed" or EVOLVED in self.mix or self.max_similarity is not None
 
     @property

@@ -1,6 +1,6 @@
 """`superalign bench loop`: the orchestrator's memory and speed by the number of exchanges, on the scripted pool.
 
-Each size plays one round in a process of its own, by the loop's own code: walks, journals, compiler, the hand-over to
+Each size plays one round in a process of its own, by the loop's own code: rollouts, journals, compiler, hand-over to
 training, evaluation, seal and summary. No model runs, so what is measured is the price of the loop itself.
 """
 
@@ -23,7 +23,7 @@ from superalign.errors import SuperalignError
 from superalign.loop.orchestrator import Loop
 from superalign.protocols import PoolStats, Trainer
 from superalign.records.base import Record
-from superalign.records.rollout import Seed, Walk
+from superalign.records.rollout import Rollout, Seed
 from superalign.records.training import Checkpoint, Demonstration, PreferencePair
 from superalign.store.atomic import ADAPTER_WEIGHTS
 from superalign.store.run_folder import RunFolder
@@ -65,7 +65,7 @@ class LoopPoint(Record):
     examples: int
     """Demonstrations and pairs that came of them."""
     start_mb: float
-    """Resident memory of the orchestrator before the first walk, MB."""
+    """Resident memory of the orchestrator before the first rollout, MB."""
     peak_mb: float
     """The most it ever was, MB."""
     seconds: float
@@ -108,11 +108,11 @@ async def play(exchanges: int, folder: RunFolder) -> LoopPoint:
         {"name": "bench", "rounds": 1, "model": "scripted", "pool": {"type": "scripted", "fallback": REPLIES},
          "attacker": {"mix": {"direct": 1}}, "critic": {"type": "rules"},
          "judge": {"type": "rules", "trust_intent": False},
-         "evaluation": {"suites": ["harmful", "ordinary"], "limit": 8}, "max_walks": 64}
+         "evaluation": {"suites": ["harmful", "ordinary"], "limit": 8}, "max_rollouts": 64}
     )  # fmt: skip
     observer = _Nobody()
     async with build.staged(recipe, Path.cwd(), folder, observer) as plan:
-        plan = replace(plan, walks=lambda number: Walks(number, exchanges), trainer=_Hasher(folder))
+        plan = replace(plan, rollouts=lambda number: Rollouts(number, exchanges), trainer=_Hasher(folder))
         before, started = memory_mb("VmRSS"), time.monotonic()
         await Loop(plan, folder, observer).run()
         seconds = time.monotonic() - started
@@ -127,7 +127,7 @@ async def play(exchanges: int, folder: RunFolder) -> LoopPoint:
     )
 
 
-class Walks(Sequence[Walk]):
+class Rollouts(Sequence[Rollout]):
     """As many different seeds as wanted, made when asked for: they are the round's input, not the loop's memory."""
 
     def __init__(self, round: int, size: int) -> None:
@@ -137,10 +137,10 @@ class Walks(Sequence[Walk]):
         return self.size
 
     @overload
-    def __getitem__(self, index: int) -> Walk: ...
+    def __getitem__(self, index: int) -> Rollout: ...
     @overload
-    def __getitem__(self, index: slice) -> list[Walk]: ...
-    def __getitem__(self, index: int | slice) -> Walk | list[Walk]:
+    def __getitem__(self, index: slice) -> list[Rollout]: ...
+    def __getitem__(self, index: int | slice) -> Rollout | list[Rollout]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(self.size))]
         if index >= self.size:
@@ -152,7 +152,7 @@ class Walks(Sequence[Walk]):
             intent="harmful" if harmful else "benign",
             hazard="nonviolent_crimes" if harmful else None,
         )
-        return Walk(round=self.round, seed=seed, index=0, position=index)
+        return Rollout(round=self.round, seed=seed, index=0, position=index)
 
 
 class _Hasher(Trainer):
@@ -164,11 +164,13 @@ class _Hasher(Trainer):
     async def train(
         self, demonstrations: Sequence[Demonstration], pairs: Sequence[PreferencePair], parent: Checkpoint, round: int
     ) -> Checkpoint:
-        room = self.folder.round(round)
-        write_job(room.training_dir, parent.base, None, 0, TrainingOptions(), demonstrations, pairs)
-        room.adapter.mkdir()
-        (room.adapter / ADAPTER_WEIGHTS).write_bytes(b"none")
-        return Checkpoint(id=f"round-{round:03d}", base=parent.base, adapter=str(room.adapter), parent=parent.id)
+        round_folder = self.folder.round(round)
+        write_job(round_folder.training_dir, parent.base, None, 0, TrainingOptions(), demonstrations, pairs)
+        round_folder.adapter.mkdir()
+        (round_folder.adapter / ADAPTER_WEIGHTS).write_bytes(b"none")
+        return Checkpoint(
+            id=f"round-{round:03d}", base=parent.base, adapter=str(round_folder.adapter), parent=parent.id
+        )
 
 
 def memory_mb(what: str) -> float:

@@ -1,6 +1,6 @@
 """`superalign bench pool`: what orchestration costs, on one engine, with equal prompts and lengths in every variant.
 
-The unit of work is a walk: an attack, n answers to it, a critique of each. Every reply has exactly its length (end
+The unit of work is a rollout: an attack, n answers to it, a critique of each. Every reply has exactly its length (end
 tokens are ignored), so all variants generate the same tokens, and prompts are made of token ids that don't depend on
 replies, so they also read the same. Variants take turns, so that another program on the machine hurts all alike.
 """
@@ -43,15 +43,15 @@ class PoolBench(Record):
     device: str
     dtype: str
     threads: int | None
-    walks: int
+    rollouts: int
     samples: int
-    """Answers per walk."""
+    """Answers per rollout."""
     lengths: tuple[int, int, int]
     """Tokens per attack, answer and critique."""
     raw: Variant
     """All requests handed to the engine at once."""
     orchestrated: Variant
-    """The walks as coroutines over the pool, each stage after the one before it in its own walk."""
+    """The rollouts as coroutines over the pool, each stage after the one before it in its own rollout."""
     barriers: Variant
     """The same with all attacks before all answers before all critiques."""
     orchestrated_by_raw: float
@@ -71,7 +71,7 @@ class PoolBench(Record):
 def run(
     model: str = "smollm2-135m",
     out: str | Path | None = None,
-    walks: int = 24,
+    rollouts: int = 24,
     samples: int = 2,
     attack_tokens: int = 24,
     answer_tokens: int = 48,
@@ -81,11 +81,11 @@ def run(
     adapter: str | Path | None = None,
     dtype: str = "auto",
 ) -> PoolBench:
-    """Measure; writes the record to `out` as JSON when given. in_flight: walks that run at once."""
+    """Measure; writes the record to `out` as JSON when given. in_flight: rollouts that run at once."""
     from superalign.models.packaged import resolve
 
     options = VllmOptions.model_validate({"dtype": dtype, "serving": "adapter"})
-    bench = _Bench(str(resolve(model)), options, walks, samples, (attack_tokens, answer_tokens, critique_tokens))
+    bench = _Bench(str(resolve(model)), options, rollouts, samples, (attack_tokens, answer_tokens, critique_tokens))
     result = asyncio.run(bench.measure(repeats, in_flight, Path(adapter) if adapter else None))
     if out is not None:
         Path(out).write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -94,9 +94,9 @@ def run(
 
 class _Bench:
     def __init__(
-        self, model: str, options: VllmOptions, walks: int, samples: int, lengths: tuple[int, int, int]
+        self, model: str, options: VllmOptions, rollouts: int, samples: int, lengths: tuple[int, int, int]
     ) -> None:
-        self.model, self.options, self.walks, self.samples, self.lengths = model, options, walks, samples, lengths
+        self.model, self.options, self.rollouts, self.samples, self.lengths = model, options, rollouts, samples, lengths
         self.pool: Any = None
         self.peak_bytes = 0
         self.repeat = 0
@@ -149,7 +149,7 @@ class _Bench:
             device="gpu" if self.pool.client.gpu else "cpu",
             dtype=self.pool.client.dtype,
             threads=self.options.threads,
-            walks=self.walks,
+            rollouts=self.rollouts,
             samples=self.samples,
             lengths=self.lengths,
             **variants,
@@ -161,9 +161,9 @@ class _Bench:
             peak_memory_gb=self.peak_bytes / 1e9,
         )
 
-    def requests(self, walk: int) -> list[tuple[Messages, int, int]]:
-        """(messages, samples, tokens) of a walk's attack, answers and critiques."""
-        topic = f"the {WORDS[walk % 10]} and the {WORDS[walk // 10 % 10]}, number {walk} of {self.repeat}"
+    def requests(self, rollout: int) -> list[tuple[Messages, int, int]]:
+        """(messages, samples, tokens) of a rollout's attack, answers and critiques."""
+        topic = f"the {WORDS[rollout % 10]} and the {WORDS[rollout // 10 % 10]}, number {rollout} of {self.repeat}"
         attack, answer, critique = self.lengths
         judged = [(_ask(f"{CRITIQUE} {topic}, sample {number}."), 1, critique) for number in range(self.samples)]
         return [(_ask(f"{ATTACK} {topic}."), 1, attack), (_ask(f"{ANSWER} {topic}?"), self.samples, answer), *judged]
@@ -184,7 +184,7 @@ class _Bench:
             [final] = [output async for output in llm.generate(prompt, params, name, lora_request=lora)]
             return sum(len(reply.token_ids) for reply in final.outputs)
 
-        work = [request for walk in range(self.walks) for request in self.requests(walk)]
+        work = [request for rollout in range(self.rollouts) for request in self.requests(rollout)]
         done = [one(f"raw-{self.repeat}-{number}", *request) for number, request in enumerate(work)]
         return sum(await asyncio.gather(*done))
 
@@ -195,20 +195,20 @@ class _Bench:
         return sum(reply.num_tokens for reply in replies)
 
     async def orchestrated(self, limit: asyncio.Semaphore) -> int:
-        """Walks that know nothing of each other."""
+        """Rollouts that know nothing of each other."""
 
-        async def play(walk: int) -> int:
+        async def play(rollout: int) -> int:
             async with limit:
-                attack, answer, *critiques = self.requests(walk)
+                attack, answer, *critiques = self.requests(rollout)
                 done = await self.ask(*attack)
                 done += await self.ask(*answer)
                 return done + sum(await asyncio.gather(*(self.ask(*critique) for critique in critiques)))
 
-        return sum(await asyncio.gather(*(play(walk) for walk in range(self.walks))))
+        return sum(await asyncio.gather(*(play(rollout) for rollout in range(self.rollouts))))
 
     async def with_barriers(self) -> int:
         """All attacks, then all answers, then all critiques."""
-        work = [self.requests(walk) for walk in range(self.walks)]
+        work = [self.requests(rollout) for rollout in range(self.rollouts)]
         done = 0
         for stage in (slice(0, 1), slice(1, 2), slice(2, None)):
             done += sum(await asyncio.gather(*(self.ask(*request) for requests in work for request in requests[stage])))

@@ -23,7 +23,7 @@ def attack(
     overrides: Sequence[str],
     as_json: bool,
 ) -> None:
-    """Play round 1's walks against a model, into a folder like a run's; what is finished is not played again."""
+    """Play round 1's rollouts against a model, into a folder like a run's; what is finished is not played again."""
     named = [f"model={json.dumps(model)}"] if model else []  # JSON is YAML, whatever a path holds
     recipe, text = load_recipe(recipe_path, [*overrides, *named])
     recipe = recipe.model_copy(update={"floor": None})  # nothing is trained on the critic's word
@@ -31,8 +31,8 @@ def attack(
         raise ModelError(f"{adapter} is no LoRA adapter", "name the folder that holds adapter_config.json")
     from superalign.assembly import plan as build
 
-    beside, path = recipe_path.resolve().parent, out or Path("runs") / f"{recipe.name}-attack"
-    resolved, inputs = build.resolve(recipe, beside)
+    base_dir, path = recipe_path.resolve().parent, out or Path("runs") / f"{recipe.name}-attack"
+    resolved, inputs = build.resolve(recipe, base_dir)
     aim = {
         "model": recipe.model,
         "adapter": adapter.resolve().name if adapter else None,
@@ -45,7 +45,7 @@ def attack(
     with opened(path, text, resolved | {"attacked": aim}, inputs) as folder:
         if not folder.round(1).attack_json.exists():
             watched(
-                lambda observer: build.attack(recipe, beside, folder, adapter, observer),
+                lambda observer: build.attack(recipe, base_dir, folder, adapter, observer),
                 round=1,
                 resume=command("attack", *words),
             )

@@ -20,7 +20,7 @@ from superalign.cli.progress import watched
 from superalign.errors import PromptFileError
 from superalign.files.plugins import entry_names
 from superalign.records.exchange import Answer, Dropped, Exchange
-from superalign.records.rollout import Walk
+from superalign.records.rollout import Rollout
 
 Played = list[Exchange | Dropped]
 
@@ -73,21 +73,21 @@ def validate(paths: Sequence[str], fields: Sequence[str], as_json: bool) -> int:
 
 
 def preview(path: str, n: int, mix: str | None, fields: Sequence[str], as_json: bool) -> None:
-    """Print the first attack of each walk."""
+    """Print the first attack of each rollout."""
     from superalign.standalone.preview_attacks import rehearse
 
-    walks, strategies = _planned(path, mix, fields, n)
-    _show([walk[:1] for walk in asyncio.run(rehearse(walks, strategies))], as_json)
+    rollouts, strategies = _planned(path, mix, fields, n)
+    _show([rollout[:1] for rollout in asyncio.run(rehearse(rollouts, strategies))], as_json)
 
 
 def try_out(wanted: Wanted, as_json: bool) -> None:
-    """Play and print every walk, and how many of them worked."""
-    walks, strategies = _planned(wanted.path, wanted.mix, wanted.fields, wanted.n)
+    """Play and print every rollout, and how many of them worked."""
+    rollouts, strategies = _planned(wanted.path, wanted.mix, wanted.fields, wanted.n)
     from superalign.standalone.try_attacks import attempt
 
     played = watched(
         lambda observer: attempt(
-            walks,
+            rollouts,
             strategies,
             model=wanted.model,
             adapter=wanted.adapter,
@@ -98,19 +98,19 @@ def try_out(wanted: Wanted, as_json: bool) -> None:
     )
     _show(played, as_json)
     if not as_json:
-        worked = sum(any(isinstance(found, Exchange) and found.success for found in walk) for walk in played)
+        worked = sum(any(isinstance(found, Exchange) and found.success for found in rollout) for rollout in played)
         print(f"{worked} of {len(played)} made {wanted.model} err, judged by {wanted.judge}")
 
 
-def _planned(path: str, mix: str | None, fields: Sequence[str], n: int) -> tuple[list[Walk], dict[str, Strategy]]:
+def _planned(path: str, mix: str | None, fields: Sequence[str], n: int) -> tuple[list[Rollout], dict[str, Strategy]]:
     here = Path.cwd()
     given = find(path, fields, here)
     names = mix.split(",") if mix else [] if given.strategies else ["direct"]
     known = load_strategies(names, here) if names else {}
-    walks, strategies = plan(given, {name: known[name] for name in names}, n)
-    if not walks:
+    rollouts, strategies = plan(given, {name: known[name] for name in names}, n)
+    if not rollouts:
         raise PromptFileError(f"{path}: no attack to show", "no strategy applies to its goals; name others with --mix")
-    return walks, strategies
+    return rollouts, strategies
 
 
 def _row(name: str, here: Path) -> dict[str, str]:
@@ -148,10 +148,12 @@ def _said(content: Mapping[str, Any]) -> str:
 
 def _show(played: Sequence[Played], as_json: bool) -> None:
     if as_json:
-        print(json.dumps([[found.model_dump(mode="json") for found in walk] for walk in played], ensure_ascii=False))
+        print(
+            json.dumps([[found.model_dump(mode="json") for found in rollout] for rollout in played], ensure_ascii=False)
+        )
         return
-    for walk in played:
-        for found in walk:
+    for rollout in played:
+        for found in rollout:
             print("\n".join(_dropped(found) if isinstance(found, Dropped) else _exchange(found)) + "\n")
 
 

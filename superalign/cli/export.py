@@ -104,9 +104,9 @@ def _described(base: str, is_hub: bool) -> dict[str, object]:
 def _chosen(folder: RunFolder, number: int | None) -> Checkpoint:
     if number is None:
         return folder.current()
-    room = folder.round(number)
-    if not room.checkpoint_json.exists():
-        why = f": {room.failure()}" if room.failure() else ""
+    round_folder = folder.round(number)
+    if not round_folder.checkpoint_json.exists():
+        why = f": {round_folder.failure()}" if round_folder.failure() else ""
         raise ExportError(f"{folder.path}: round {number} has no checkpoint{why}", "name another --round, or none")
     return folder.checkpoint(number)
 

@@ -54,8 +54,8 @@ def add(path: Path, cluster: str, name: str, about: str, as_json: bool) -> None:
     with RunFolder.open(path, read_only=True) as folder:
         known = {found.id: found for found in _clusters(folder)}
         if not known:
-            cure = "failures are clustered where the recipe needs an embedder, once a round has three that are alike"
-            raise RunFolderError(f"{path}: there is no cluster of failures", cure)
+            hint = "failures are clustered where the recipe needs an embedder, once a round has three that are alike"
+            raise RunFolderError(f"{path}: there is no cluster of failures", hint)
         if cluster not in known:
             raise RunFolderError(f"{path}: there is no cluster {cluster}", nearest(cluster, known))
         hazard = add_hazard(path, known[cluster], name, about.strip(), [one.name for one in _of_recipe(folder)])

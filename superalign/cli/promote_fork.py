@@ -35,10 +35,10 @@ def fork(path: Path, number: int, out: Path, recipe_path: Path | None, overrides
     from superalign.assembly import plan as build
 
     with RunFolder.open(path, read_only=True) as source:
-        beside = recipe_path.resolve().parent if recipe_path else origin(path)
-        recipe, text = load_recipe(recipe_path or source.recipe, overrides, beside)
-        made = fork_run(source, number, out, text, *build.resolve(recipe, beside))
-    write_json(out / ORIGIN, {"recipe": str(recipe_path.resolve() if recipe_path else beside / source.recipe.name)})
+        base_dir = recipe_path.resolve().parent if recipe_path else origin(path)
+        recipe, text = load_recipe(recipe_path or source.recipe, overrides, base_dir)
+        made = fork_run(source, number, out, text, *build.resolve(recipe, base_dir))
+    write_json(out / ORIGIN, {"recipe": str(recipe_path.resolve() if recipe_path else base_dir / source.recipe.name)})
     if as_json:
         print(json.dumps({"path": str(out), "rounds": recipe.rounds} | made.model_dump(mode="json")))
         return

@@ -26,7 +26,7 @@ from superalign.store.manifest import RunInputs
 from superalign.store.round_folder import MANIFEST
 from superalign.store.run_folder import RunFolder
 
-FREE = ("rounds", "pool", "max_walks", "track")
+FREE = ("rounds", "pool", "max_rollouts", "track")
 """What may change between two sittings of one run: how far it goes, on which machine, and who is told."""
 ORIGIN = "origin.json"
 """Where the recipe was read, for the files beside it; a path of this machine, so it is outside the hash chain."""
@@ -53,10 +53,10 @@ def run(recipe_path: Path, out: Path | None, overrides: Sequence[str], rounds: i
     recipe, text = load_recipe(recipe_path, _with_rounds(overrides, rounds))
     from superalign.assembly import plan as build
 
-    beside, path = _beside(recipe_path), out or Path("runs") / recipe.name
-    with opened(path, text, *build.resolve(recipe, beside)) as folder:
+    base_dir, path = _beside(recipe_path), out or Path("runs") / recipe.name
+    with opened(path, text, *build.resolve(recipe, base_dir)) as folder:
         write_json(path / ORIGIN, {"recipe": str(recipe_path.resolve())})
-        _play(recipe, beside, folder, as_json)
+        _play(recipe, base_dir, folder, as_json)
 
 
 def opened(path: Path, text: str, resolved: Mapping[str, Any], inputs: RunInputs) -> RunFolder:
@@ -77,17 +77,17 @@ def resume(path: Path, recipe_path: Path | None, rounds: int | None, as_json: bo
     with RunFolder.open(path) as folder:
         recipe = _kept_recipe(folder)
         recipe = recipe.model_copy(update={"rounds": rounds}) if rounds else recipe
-        beside = _beside(recipe_path) if recipe_path else origin(path)
+        base_dir = _beside(recipe_path) if recipe_path else origin(path)
         from superalign.assembly import plan as build
 
-        resolved, inputs = build.resolve(recipe, beside)
+        resolved, inputs = build.resolve(recipe, base_dir)
         folder.require_same(resolved, inputs, free=FREE)
         if recipe_path:
             write_json(path / ORIGIN, {"recipe": str(recipe_path.resolve())})
-        _play(recipe, beside, folder, as_json)
+        _play(recipe, base_dir, folder, as_json)
 
 
-def _play(recipe: Recipe, beside: Path, folder: RunFolder, as_json: bool) -> None:
+def _play(recipe: Recipe, base_dir: Path, folder: RunFolder, as_json: bool) -> None:
     """The loop, with a block of figures on stdout after each round, and the comparison at the end."""
     from superalign.analysis.summary import summarise
     from superalign.assembly import plan as build
@@ -118,7 +118,7 @@ def _play(recipe: Recipe, beside: Path, folder: RunFolder, as_json: bool) -> Non
     async def main() -> None:
         observer.phase(begun, "start", None)  # the engine takes its time
         started = time.monotonic()
-        async with build.staged(recipe, beside, folder, observer) as plan:
+        async with build.staged(recipe, base_dir, folder, observer) as plan:
             observer.phase_done(time.monotonic() - started, 0)
             await Loop(plan, folder, observer).run()
 
@@ -150,8 +150,8 @@ def _kept_recipe(folder: RunFolder) -> Recipe:
         return Recipe.model_validate(yaml.safe_load(folder.recipe.read_text("utf-8")))
     except (ValidationError, yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         first = str(error).splitlines()[0]
-        cure = f"`{command('verify', folder.path)}` says whether it was altered; put back what was"
-        raise RecipeError(f"{folder.recipe}: no longer a recipe: {first}", cure) from error
+        hint = f"`{command('verify', folder.path)}` says whether it was altered; put back what was"
+        raise RecipeError(f"{folder.recipe}: no longer a recipe: {first}", hint) from error
 
 
 def origin(path: Path) -> Path:
@@ -159,8 +159,8 @@ def origin(path: Path) -> Path:
     try:
         recipe = Path(json.loads((path / ORIGIN).read_text("utf-8"))["recipe"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        cure = f"`{command('resume', path, '--recipe', 'PATH')}`"
-        raise RunFolderError(f"{path / ORIGIN} does not say where the recipe was", f"say it: {cure}") from error
+        hint = f"`{command('resume', path, '--recipe', 'PATH')}`"
+        raise RunFolderError(f"{path / ORIGIN} does not say where the recipe was", f"say it: {hint}") from error
     return recipe.parent
 
 

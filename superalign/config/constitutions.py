@@ -15,13 +15,13 @@ from superalign.values.items import ValueItem, load_items
 
 
 def load_versions(
-    recipe: Recipe, beside: Path, critics: Sequence[CriticOptions]
+    recipe: Recipe, base_dir: Path, critics: Sequence[CriticOptions]
 ) -> tuple[tuple[int, Constitution], ...]:
     """Every version of the constitution, with the round from which it holds.
 
     Raises RecipeError where two files call themselves the same version, or a `checks` critic has nothing to check.
     """
-    versions = tuple((v.since, load_constitution(prompt_path(v.file, beside))) for v in recipe.constitution)
+    versions = tuple((v.since, load_constitution(prompt_path(v.file, base_dir))) for v in recipe.constitution)
     told: dict[str, Constitution] = {}
     for named, (_, constitution) in zip(recipe.constitution, versions, strict=True):
         if told.setdefault(constitution.version, constitution) != constitution:
@@ -34,12 +34,12 @@ def load_versions(
     return versions
 
 
-def value_items(recipe: Recipe, versions: Sequence[tuple[int, Constitution]], beside: Path) -> tuple[ValueItem, ...]:
+def value_items(recipe: Recipe, versions: Sequence[tuple[int, Constitution]], base_dir: Path) -> tuple[ValueItem, ...]:
     """The held-out requests by principle; none where the recipe names none."""
     if recipe.values is None:
         return ()
     principles = {principle.id for _, version in versions for principle in version.principles}
-    return load_items(prompt_path(recipe.values.items, beside), principles)
+    return load_items(prompt_path(recipe.values.items, base_dir), principles)
 
 
 def described(since: int, constitution: Constitution) -> str:

@@ -20,10 +20,10 @@ Who = Literal["critic", "judge"]
 COMMAND = "superalign critic calibrate RECIPE --labels FILE --out FILE"
 
 
-def fingerprint(recipe: Recipe, beside: Path, who: Who = "critic") -> str:
+def fingerprint(recipe: Recipe, base_dir: Path, who: Who = "critic") -> str:
     """SHA-256 of all that the verdicts depend on: options, the files they name, constitution, models.
 
-    beside: the recipe's folder.
+    base_dir: the recipe's folder.
     """
     options, role = getattr(recipe, who), getattr(recipe.roles, who)
     learns = any(isinstance(part, ProbeOptions) for part in within(options))
@@ -38,25 +38,25 @@ def fingerprint(recipe: Recipe, beside: Path, who: Who = "critic") -> str:
             for asked in part.asked
         ],
         "embedder": recipe.embedder,
-        "files": {name: digest for name in files if (digest := _digest(name, beside))},
-        "experts": _digest(recipe.experts, beside) if recipe.experts and learns else None,
+        "files": {name: digest for name in files if (digest := _digest(name, base_dir))},
+        "experts": _digest(recipe.experts, base_dir) if recipe.experts and learns else None,
     }
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 
 
-def calibration_of(recipe: Recipe, beside: Path) -> Calibration | None:
+def calibration_of(recipe: Recipe, base_dir: Path) -> Calibration | None:
     """The critic's file; None where the recipe names none.
 
     Raises RecipeError where a floor is asked for without a file, is not reached, or the file is of another critic.
     """
     if recipe.critic_calibration is None:
         if recipe.floor is not None:
-            cure = f"measure it with `{COMMAND}` and name that file as critic_calibration, or leave floor out"
-            raise RecipeError("floor: this critic was never measured, so nothing is trained on its word", cure)
+            hint = f"measure it with `{COMMAND}` and name that file as critic_calibration, or leave floor out"
+            raise RecipeError("floor: this critic was never measured, so nothing is trained on its word", hint)
         return None
-    path = prompt_path(recipe.critic_calibration, beside)
+    path = prompt_path(recipe.critic_calibration, base_dir)
     found = load_calibration(path)
-    if found.fingerprint != fingerprint(recipe, beside):
+    if found.fingerprint != fingerprint(recipe, base_dir):
         what = f"critic_calibration: {path} is of another critic than the recipe's, or of this one before it changed"
         raise RecipeError(what, f"measure it anew with `{COMMAND}`")
     if recipe.floor is not None and (broken := below_floor(recipe.floor, found)):
@@ -80,10 +80,10 @@ def _texts(value: Any) -> Iterator[str]:
         yield from _texts(part)
 
 
-def _digest(name: str, beside: Path) -> str | None:
+def _digest(name: str, base_dir: Path) -> str | None:
     """Of a file, or of a folder's Python files; None where there is no such file."""
     try:
-        path = prompt_path(name, beside)
+        path = prompt_path(name, base_dir)
     except (PromptFileError, OSError, ValueError):  # a text that is no file's name
         return None
     files = sorted(path.rglob("*.py")) if path.is_dir() else [path]

@@ -16,11 +16,11 @@ from superalign.files.yaml_lines import Faults, Loc
 from superalign.records.base import OwnHazard
 
 
-def load_hazards(name: str | None, beside: Path | None) -> tuple[OwnHazard, ...]:
+def load_hazards(name: str | None, base_dir: Path | None) -> tuple[OwnHazard, ...]:
     """The hazards of a file that a recipe names; None: it names none. Raises PromptFileError with every fault."""
     if name is None:
         return ()
-    path, faults = prompt_path(name, beside), Faults()
+    path, faults = prompt_path(name, base_dir), Faults()
     found: dict[str, OwnHazard] = {}
     for row in read_jsonl(path, faults):
         try:

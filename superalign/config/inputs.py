@@ -68,15 +68,15 @@ class Inputs:
     """What was left out of the seeds, and why that is no fault."""
 
     @classmethod
-    def load(cls, recipe: Recipe, beside: Path) -> Inputs:
+    def load(cls, recipe: Recipe, base_dir: Path) -> Inputs:
         """Load and cross-check; raises PromptFileError with file and line, overlaps of suites and seeds included."""
-        hazards = load_hazards(recipe.hazards, beside)
-        loaded = load_seeds(recipe.attacker.seeds, beside, [hazard.name for hazard in hazards])
+        hazards = load_hazards(recipe.hazards, base_dir)
+        loaded = load_seeds(recipe.attacker.seeds, base_dir, [hazard.name for hazard in hazards])
         inputs = replace(
-            cls._of_judging(recipe, beside),
+            cls._of_judging(recipe, base_dir),
             hazards=hazards,
             seeds=tuple(loaded.seeds),
-            strategies=loaded.reserved | load_strategies(recipe.attacker.named, beside, loaded.templates),
+            strategies=loaded.reserved | load_strategies(recipe.attacker.named, base_dir, loaded.templates),
             notices=tuple(loaded.notices),
         )
         if recipe.attacker.training is not None and not inputs.written(recipe):
@@ -84,34 +84,34 @@ class Inputs:
                 "attacker.training: no strategy of attacker.mix is written by a model, so there is nothing to train",
                 "add one whose file says `mode: write`, such as rephrase, or leave training out",
             )
-        _plugin_files(recipe, beside)
-        _critic_prompts(recipe, beside)
+        _plugin_files(recipe, base_dir)
+        _critic_prompts(recipe, base_dir)
         inputs.check_overlap(recipe)
         return replace(
             inputs, kept_out=keep_out(inputs.seeds, list(inputs._known(recipe)), recipe.evaluation.fresh, recipe.seed)
         )
 
     @classmethod
-    def for_judging(cls, recipe: Recipe, beside: Path) -> Inputs:
+    def for_judging(cls, recipe: Recipe, base_dir: Path) -> Inputs:
         """Only what critic, judge and evaluation read, for what happens outside of a run: no seeds, no strategies."""
-        inputs = cls._of_judging(recipe, beside)
+        inputs = cls._of_judging(recipe, base_dir)
         inputs.check_overlap(recipe)
         return inputs
 
     @classmethod
-    def _of_judging(cls, recipe: Recipe, beside: Path) -> Inputs:
-        suites, plain_text = load_suites(recipe.evaluation, beside)
-        versions = load_versions(recipe, beside, critics_of(recipe))
+    def _of_judging(cls, recipe: Recipe, base_dir: Path) -> Inputs:
+        suites, plain_text = load_suites(recipe.evaluation, base_dir)
+        versions = load_versions(recipe, base_dir, critics_of(recipe))
         return cls(
             seeds=(),
             strategies={},
-            experts=load_experts(prompt_path(recipe.experts, beside)) if recipe.experts else (),
+            experts=load_experts(prompt_path(recipe.experts, base_dir)) if recipe.experts else (),
             constitution=versions[0][1],
-            labelled={name: load_labelled(prompt_path(name, beside)) for name in _labelled_files(recipe)},
+            labelled={name: load_labelled(prompt_path(name, base_dir)) for name in _labelled_files(recipe)},
             suites=tuple(suites),
             plain_text=plain_text,
             versions=versions,
-            value_items=value_items(recipe, versions, beside),
+            value_items=value_items(recipe, versions, base_dir),
         )
 
     def check_overlap(self, recipe: Recipe) -> None:
@@ -185,18 +185,20 @@ def critics_of(recipe: Recipe) -> list[CriticOptions]:
     return [options for one in (recipe.critic, *judges) for options in within(one)]
 
 
-def _plugin_files(recipe: Recipe, beside: Path) -> dict[str, Path]:
+def _plugin_files(recipe: Recipe, base_dir: Path) -> dict[str, Path]:
     """The source of critics and checks that are plug-ins; raises PromptFileError for one that can't be used."""
-    plugins = [load_critic(critic, beside).plugin for critic in critics_of(recipe) if isinstance(critic, PluginOptions)]
+    plugins = [
+        load_critic(critic, base_dir).plugin for critic in critics_of(recipe) if isinstance(critic, PluginOptions)
+    ]
     for critic in critics_of(recipe):
-        plugins += load_functions(critic, beside).values() if isinstance(critic, ChecksOptions) else ()
+        plugins += load_functions(critic, base_dir).values() if isinstance(critic, ChecksOptions) else ()
     return {name: path for plugin in plugins for name, path in plugin.files.items()}
 
 
-def _critic_prompts(recipe: Recipe, beside: Path) -> dict[str, PromptTemplate]:
+def _critic_prompts(recipe: Recipe, base_dir: Path) -> dict[str, PromptTemplate]:
     """The prompt files of critics that ask a model; raises PromptFileError for one that can't be used."""
     asking = [critic for critic in critics_of(recipe) if isinstance(critic, AsksModel)]
-    loaded = {n: load_prompt(prompt_path(n, beside), slots) for one in asking for n, slots in one.prompts.items()}
+    loaded = {n: load_prompt(prompt_path(n, base_dir), slots) for one in asking for n, slots in one.prompts.items()}
     for critic in asking:
         if isinstance(critic, GuardOptions):
             for name in critic.template:
@@ -206,24 +208,24 @@ def _critic_prompts(recipe: Recipe, beside: Path) -> dict[str, PromptTemplate]:
     return loaded
 
 
-def prompt_files(recipe: Recipe, beside: Path) -> dict[str, Path]:
+def prompt_files(recipe: Recipe, base_dir: Path) -> dict[str, Path]:
     """Every prompt, seed, suite and constitution file of a recipe: its name -> where it was found."""
-    own = [hazard.name for hazard in load_hazards(recipe.hazards, beside)]
-    loaded = load_seeds(recipe.attacker.seeds, beside, own)
+    own = [hazard.name for hazard in load_hazards(recipe.hazards, base_dir)]
+    loaded = load_seeds(recipe.attacker.seeds, base_dir, own)
     names = [*(version.file for version in recipe.constitution), recipe.learner.revise_prompt]
     names += [name for name in (recipe.experts, recipe.critic_calibration, recipe.hazards) if name]
     names += [recipe.values.items] if recipe.values else []
     names += _labelled_files(recipe)
-    names += _critic_prompts(recipe, beside)
+    names += _critic_prompts(recipe, base_dir)
     names += [name for one in critics_of(recipe) if isinstance(one, CommitteeOptions) for name in one.calibrations]
-    files = loaded.files | {name: prompt_path(name, beside) for name in names}
-    strategies = loaded.reserved | load_strategies(recipe.attacker.named, beside, loaded.templates)
+    files = loaded.files | {name: prompt_path(name, base_dir) for name in names}
+    strategies = loaded.reserved | load_strategies(recipe.attacker.named, base_dir, loaded.templates)
     for strategy in strategies.values():
         files |= {f"strategies/{name}": path for name, path in strategy.files.items()}
-    files |= _plugin_files(recipe, beside)
+    files |= _plugin_files(recipe, base_dir)
     for entry in recipe.evaluation.suites:
         source = SuiteSource(file=entry) if isinstance(entry, str) else entry
-        files[f"suites/{source.file}"] = find_suite(source, recipe.evaluation, beside)[1]
+        files[f"suites/{source.file}"] = find_suite(source, recipe.evaluation, base_dir)[1]
     if (plain := recipe.evaluation.plain_text) is not None:
-        files[f"suites/{plain}"] = locate(plain, beside)
+        files[f"suites/{plain}"] = locate(plain, base_dir)
     return files

@@ -24,8 +24,8 @@ def apply_override(data: dict[str, Any], override: str) -> Loc:
     for at, key in enumerate(keys):
         if isinstance(inner, list) and not (key.isdigit() and int(key) < len(inner)):
             name = ".".join(keys[:at])
-            cure = f"name one of them, such as {'.'.join((name, '0', *keys[at + key.isdigit() :]))}"
-            raise RecipeError(f"--set {override}: {name} is a list of {len(inner)}", cure)
+            hint = f"name one of them, such as {'.'.join((name, '0', *keys[at + key.isdigit() :]))}"
+            raise RecipeError(f"--set {override}: {name} is a list of {len(inner)}", hint)
         if at == len(keys) - 1:
             break
         if isinstance(inner, list):

@@ -169,10 +169,10 @@ class Recipe(BaseModel):
         return self.training[min(round, len(self.training)) - 1]
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = (), beside: Path | None = None) -> tuple[Recipe, str]:
+def load_recipe(path: Path, overrides: Sequence[str] = (), base_dir: Path | None = None) -> tuple[Recipe, str]:
     """The recipe of a file with `--set` overrides applied, and its text as it then stands.
 
-    beside: the folder of the files it names; None: its own. Raises RecipeError with every fault, a line each.
+    base_dir: the folder of the files it names; None: its own. Raises RecipeError with every fault, a line each.
     """
     document = load_yaml_with_lines(path)
     if not isinstance(document.data, dict):
@@ -184,7 +184,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), beside: Path | None =
     except ValidationError as error:
         lines = sorted(set(faults_of(Recipe, error, document, data, from_command_line)))
         raise RecipeError("\n".join(text for _, text in lines)) from None
-    _check_files(recipe, document, beside or path.parent)
+    _check_files(recipe, document, base_dir or path.parent)
     return recipe, yaml.safe_dump(data, sort_keys=False, allow_unicode=True) if overrides else path.read_text("utf-8")
 
 
@@ -204,11 +204,11 @@ def files_of(recipe: Recipe) -> Iterator[tuple[Loc, str]]:
         yield ("values", "items"), recipe.values.items
 
 
-def _check_files(recipe: Recipe, document: Located, beside: Path) -> None:
+def _check_files(recipe: Recipe, document: Located, base_dir: Path) -> None:
     faults = []
     for loc, name in files_of(recipe):
         try:
-            prompt_path(name, beside)
+            prompt_path(name, base_dir)
         except PromptFileError as error:
             faults.append(f"{document.path}:{document.line(loc)}: {dotted(loc)}: {error}")
     if faults:

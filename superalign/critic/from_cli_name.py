@@ -17,10 +17,10 @@ KINDS = tuple(get_args(part.model_fields["type"].annotation)[0] for part in get_
 _CRITIC: TypeAdapter[CriticOptions] = TypeAdapter(CriticOptions)
 
 
-def critic_given(name: str, beside: Path) -> CriticOptions:
+def critic_given(name: str, base_dir: Path) -> CriticOptions:
     """The options of a kind that needs none, or of a file as it would stand under `critic:` in a recipe.
 
-    beside: where a relative name starts. Raises PromptFileError with every fault in the file.
+    base_dir: where a relative name starts. Raises PromptFileError with every fault in the file.
     """
     if name in KINDS:
         try:
@@ -28,7 +28,7 @@ def critic_given(name: str, beside: Path) -> CriticOptions:
         except ValidationError as error:
             missing = ", ".join(str(fault["loc"][-1]) for fault in error.errors())
             raise PromptFileError(f"{name} needs options ({missing})", "name a YAML file of them") from None
-    document, faults = load_yaml_with_lines(prompt_path(name, beside)), Faults()
+    document, faults = load_yaml_with_lines(prompt_path(name, base_dir)), Faults()
 
     def line(loc: Loc) -> int:
         kept: Loc = ()

@@ -43,6 +43,6 @@ class PluginCritic:
             raise DropError(f"{name}: no verdict: {faults}") from None
 
 
-def load_critic(options: PluginOptions, beside: Path | None = None) -> PluginCritic:
+def load_critic(options: PluginOptions, base_dir: Path | None = None) -> PluginCritic:
     """Raises PromptFileError for a plug-in that can't be used."""
-    return PluginCritic(load_plugin(options.path, "critics", beside, options.options))
+    return PluginCritic(load_plugin(options.path, "critics", base_dir, options.options))

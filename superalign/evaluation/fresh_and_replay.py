@@ -12,7 +12,7 @@ from superalign.evaluation.overlap import KnownText, TextIndex
 from superalign.records.base import KINDS, Kind
 from superalign.records.evaluation import AttackSet
 from superalign.records.exchange import Exchange
-from superalign.records.rollout import Seed, walk_of
+from superalign.records.rollout import Seed, rollout_of
 from superalign.seeding import derive_seed
 
 LEAST_SHARE = 5
@@ -45,16 +45,16 @@ def keep_out(
 
 
 def fresh_suites(exchanges: Iterable[Exchange], kept_out: Collection[str], file: str) -> list[Suite]:
-    """The last attack of each walk on a seed that is kept out, a suite for each kind; file: where they stand."""
+    """The last attack of each rollout on a seed that is kept out, a suite for each kind; file: where they stand."""
     last: dict[str, tuple[int, Exchange]] = {}
     own: dict[str, set[str]] = {}
     for exchange in exchanges:
         if exchange.attack.seed.id not in kept_out:
             continue
         _note_own(exchange, own)
-        walk, step = walk_of(exchange.id), _step(exchange.id)
-        if not exchange.attack.setup and step >= last.get(walk, (-1, exchange))[0]:
-            last[walk] = step, exchange
+        rollout, step = rollout_of(exchange.id), _step(exchange.id)
+        if not exchange.attack.setup and step >= last.get(rollout, (-1, exchange))[0]:
+            last[rollout] = step, exchange
     return _suites("fresh", [exchange for _, (_, exchange) in sorted(last.items())], own, file)
 
 
@@ -94,7 +94,7 @@ def _suites(set: AttackSet, exchanges: Sequence[Exchange], own: Mapping[str, set
 
 def _item(exchange: Exchange, own: Mapping[str, set[str]], line: int) -> SuiteItem:
     """Without what the learner itself had answered on the way: whoever is measured answers for itself."""
-    said = own.get(walk_of(exchange.id), ())
+    said = own.get(rollout_of(exchange.id), ())
     *earlier, last = exchange.attack.messages
     given = tuple(turn for turn in earlier if turn.role != "assistant" or turn.content not in said)
     return SuiteItem(id=exchange.id, prompt=last.content, earlier=given, hazard=exchange.attack.seed.hazard, line=line)
@@ -102,10 +102,10 @@ def _item(exchange: Exchange, own: Mapping[str, set[str]], line: int) -> SuiteIt
 
 def _note_own(exchange: Exchange, own: dict[str, set[str]]) -> None:
     if exchange.attack.setup:
-        said = own.setdefault(walk_of(exchange.id), set())
+        said = own.setdefault(rollout_of(exchange.id), set())
         said.update(answer.generation.text for answer in exchange.answers)
 
 
 def _step(attack_id: str) -> int:
-    """Which of its walk's attacks this is."""
+    """Which of its rollout's attacks this is."""
     return int(attack_id.rpartition("/")[2].partition(".")[2] or 0)

@@ -55,52 +55,52 @@ def kind_and_source(spec: str) -> tuple[SuiteKind | None, str]:
     return (cast("SuiteKind", kind), rest) if told else (None, spec)
 
 
-def load_suites(options: EvaluationOptions, beside: Path | None = None) -> tuple[list[Suite], PlainText | None]:
-    """Everything a recipe's evaluation names; `beside` is the recipe's folder.
+def load_suites(options: EvaluationOptions, base_dir: Path | None = None) -> tuple[list[Suite], PlainText | None]:
+    """Everything a recipe's evaluation names; `base_dir` is the recipe's folder.
 
     Raises PromptFileError with file and line.
     """
     suites: list[Suite] = []
     for entry in options.suites:
         source = SuiteSource(file=entry) if isinstance(entry, str) else entry
-        suite = load_suite(*find_suite(source, options, beside), limit=options.limit)
+        suite = load_suite(*find_suite(source, options, base_dir), limit=options.limit)
         twin = next((other for other in suites if other.name == suite.name), None)
         if twin:
-            cure = "give one of them another `name`"
-            raise PromptFileError(f"{suite.file}: suite {suite.name} has the name of {twin.file}", cure)
+            hint = "give one of them another `name`"
+            raise PromptFileError(f"{suite.file}: suite {suite.name} has the name of {twin.file}", hint)
         suites.append(suite)
-    plain = load_plain_text(locate(options.plain_text, beside)) if options.plain_text else None
+    plain = load_plain_text(locate(options.plain_text, base_dir)) if options.plain_text else None
     return suites, plain
 
 
-def find_suite(source: SuiteSource, options: EvaluationOptions, beside: Path | None) -> tuple[SuiteSource, Path]:
+def find_suite(source: SuiteSource, options: EvaluationOptions, base_dir: Path | None) -> tuple[SuiteSource, Path]:
     """A source and its file; one that names a public suite is completed. Raises PromptFileError for what is nowhere."""
     try:
-        return source, locate(source.file, beside)
+        return source, locate(source.file, base_dir)
     except PromptFileError:
         if source.file not in PUBLIC:
             raise
-    return fetch(source, data_folder(options.data, beside))
+    return fetch(source, data_folder(options.data, base_dir))
 
 
-def locate(spec: str, beside: Path | None = None) -> Path:
+def locate(spec: str, base_dir: Path | None = None) -> Path:
     """A file by its path, or the suite `suites/SPEC.yaml` of the prompt folders; raises PromptFileError if neither."""
     for name in (Path(spec).expanduser(), Path("suites", f"{spec}.yaml")):
         try:
-            path = prompt_path(name, beside)
+            path = prompt_path(name, base_dir)
         except PromptFileError:
             continue
         if path.is_file():
             return path
     try:
-        built_in = [file.stem for file in sorted(prompt_path("suites", beside).glob("*.yaml"))]
+        built_in = [file.stem for file in sorted(prompt_path("suites", base_dir).glob("*.yaml"))]
     except PromptFileError:
         built_in = []
     if Path(spec).is_dir():
         raise PromptFileError(f"{spec}: is a folder", "name a file of prompts in it")
     what = "file" if re.search(r"[/\\]|\.\w+$", spec) else "suite"
-    cure = nearest(spec, [*built_in, *PUBLIC]) if built_in and what == "suite" else "name an existing file"
-    raise PromptFileError(f"{spec}: no such {what}", cure)
+    hint = nearest(spec, [*built_in, *PUBLIC]) if built_in and what == "suite" else "name an existing file"
+    raise PromptFileError(f"{spec}: no such {what}", hint)
 
 
 def load_suite(source: SuiteSource, path: Path, *, limit: int | None = None) -> Suite:
@@ -131,8 +131,8 @@ def load_suite(source: SuiteSource, path: Path, *, limit: int | None = None) -> 
     faults.raise_if_any()
     items = [item for item, _ in pairs if not source.max_chars or max(map(len, item.turns)) < source.max_chars]
     if not items:
-        cure = "loosen `where` or `max_chars`, or name another file"
-        raise PromptFileError(f"{path}: no prompt left", cure if table.rows else "it holds none; name another file")
+        hint = "loosen `where` or `max_chars`, or name another file"
+        raise PromptFileError(f"{path}: no prompt left", hint if table.rows else "it holds none; name another file")
     wanted = source.limit or limit
     if wanted and wanted < len(items):
         random.Random(SAMPLE_SEED).shuffle(items)

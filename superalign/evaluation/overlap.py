@@ -55,8 +55,8 @@ def check_overlap(
         for o in found[:10]
     ]
     more = f"\n... and {len(found) - 10} more" if len(found) > 10 else ""
-    cure = "a held-out prompt must be new to the learner and its critic: remove one of the two"
-    raise PromptFileError("\n".join(lines) + more, cure)
+    hint = "a held-out prompt must be new to the learner and its critic: remove one of the two"
+    raise PromptFileError("\n".join(lines) + more, hint)
 
 
 def find_overlaps(

@@ -117,11 +117,11 @@ PUBLIC: Mapping[str, PublicSuite] = {
 }  # fmt: skip
 
 
-def data_folder(given: str | None, beside: Path | None) -> Path | None:
+def data_folder(given: str | None, base_dir: Path | None) -> Path | None:
     """The recipe's folder of public data, or the one that the environment names."""
     if given is not None:
         path = Path(given).expanduser()
-        return path if path.is_absolute() or beside is None else beside / path
+        return path if path.is_absolute() or base_dir is None else base_dir / path
     named = os.environ.get(FOLDER)
     return Path(named).expanduser() if named else None
 
@@ -158,5 +158,5 @@ def _from_hub(name: str, suite: PublicSuite, folder: Path | None) -> tuple[Form,
     except PromptFileError as error:
         files = ", ".join(file for form in suite.forms for file in form.files)
         where = f"{folder} has no {files}" if folder else f"no folder of data is named ({files})"
-        cure = f"put one of these files into a folder and name it with `evaluation.data` or ${FOLDER}"
-        raise PromptFileError(f"{name}: {where}, and {error.what}", cure) from error
+        hint = f"put one of these files into a folder and name it with `evaluation.data` or ${FOLDER}"
+        raise PromptFileError(f"{name}: {where}, and {error.what}", hint) from error

@@ -131,8 +131,8 @@ def _write(
     if not (diff <= TOLERANCE[written] and lost <= MAX_LOST) or clear_flips:  # NaN is not <= anything
         what = f"the {form} model differs from base + adapter: logits by up to {diff:.3g} (allowed {TOLERANCE[written]}"
         what += f"), {lost:.0%} of what the adapter changes (allowed {MAX_LOST:.0%}), {clear_flips} likeliest tokens"
-        cure = "train the adapter again" if form == "adapter" else "export as float32, or with --format adapter"
-        raise ExportError(what, f"{cure}; nothing was written")
+        hint = "train the adapter again" if form == "adapter" else "export as float32, or with --format adapter"
+        raise ExportError(what, f"{hint}; nothing was written")
     (folder / "README.md").write_text(render_card(card, form=form, base=base, dtype=written), encoding="utf-8")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return ExportReport(

@@ -9,16 +9,16 @@ from superalign.errors import PromptFileError
 _PACKAGE = Path(__file__).parents[1]
 
 
-def prompt_roots(beside: Path | None = None) -> list[Path]:
+def prompt_roots(base_dir: Path | None = None) -> list[Path]:
     """Where prompt files are looked for: the recipe's folder, its `prompts/`, then what superalign ships."""
     shipped = _PACKAGE / "_assets" / "prompts"  # in a wheel; in a checkout it does not exist
-    own = [] if beside is None else [beside, beside / "prompts"]
+    own = [] if base_dir is None else [base_dir, base_dir / "prompts"]
     return [*own, shipped if shipped.is_dir() else _PACKAGE.parent / "prompts"]
 
 
-def prompt_path(name: str | Path, beside: Path | None = None) -> Path:
+def prompt_path(name: str | Path, base_dir: Path | None = None) -> Path:
     """The file or folder of that name; the recipe's folder wins over what is shipped."""
-    roots = prompt_roots(beside)
+    roots = prompt_roots(base_dir)
     for root in roots:
         if (root / name).exists():  # an absolute name stays as it is
             return root / name

@@ -37,8 +37,8 @@ def hub_file(path: str, **reading: object) -> Path:
         rows = datasets.load_dataset(named["id"], named["config"], split=split, **reading)
         lines = [json.dumps(row, ensure_ascii=False, default=str) for row in rows]
     except Exception as error:  # whatever the hub, the cache or the loader raises
-        cure = "check name, config and split, and the network; or download a file of it and name that"
-        raise PromptFileError(f"{path}: can't be fetched ({type(error).__name__}: {error})", cure) from error
+        hint = "check name, config and split, and the network; or download a file of it and name that"
+        raise PromptFileError(f"{path}: can't be fetched ({type(error).__name__}: {error})", hint) from error
     kept.parent.mkdir(parents=True, exist_ok=True)
     part = kept.with_suffix(f".{os.getpid()}.part")
     part.write_text("\n".join(lines) + "\n", "utf-8")

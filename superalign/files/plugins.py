@@ -68,11 +68,11 @@ class Plugin:
             raise DropError(f"{self.path.name}:{line}: {type(error).__name__}: {error}") from error
 
 
-def is_plugin(name: str, group: Group, beside: Path | None = None) -> bool:
+def is_plugin(name: str, group: Group, base_dir: Path | None = None) -> bool:
     """Whether a name is meant as a plug-in: a `.py` file, a folder with code in it, an entry point."""
     if name.endswith(".py"):
         return True
-    found = _found(name, beside)
+    found = _found(name, base_dir)
     if found is not None and found.is_dir():
         return (found / "__init__.py").is_file()
     return found is None and name in entry_points(group=f"superalign.{group}").names
@@ -84,14 +84,14 @@ def entry_names(group: Group) -> list[str]:
 
 
 def load_plugin(
-    name: str, group: Group, beside: Path | None = None, options: Mapping[str, Any] | None = None
+    name: str, group: Group, base_dir: Path | None = None, options: Mapping[str, Any] | None = None
 ) -> Plugin:
     """Import a plug-in and make its object, with `options` where its constructor takes them.
 
-    name: a path, relative to `beside`, or an entry point. Raises PromptFileError for what is not there, can't be
+    name: a path, relative to `base_dir`, or an entry point. Raises PromptFileError for what is not there, can't be
     imported, has not exactly one class with the method, or can't be made.
     """
-    path = _found(name, beside)
+    path = _found(name, base_dir)
     if path is not None:
         module = _imported(path)
         kind = _only_class(module, path, group)
@@ -104,13 +104,13 @@ def load_plugin(
     try:
         inspect.signature(getattr(actor, verb)).bind(*wanted)
     except TypeError:
-        cure = f"define it as {verb}(self, {', '.join(wanted)})"
-        raise PromptFileError(f"{path}:{_line_of(getattr(kind, verb))}: {verb} takes other arguments", cure) from None
+        hint = f"define it as {verb}(self, {', '.join(wanted)})"
+        raise PromptFileError(f"{path}:{_line_of(getattr(kind, verb))}: {verb} takes other arguments", hint) from None
     return Plugin(title, path, _sha256(path), actor, verb)
 
 
-def _found(name: str, beside: Path | None) -> Path | None:
-    looked = (root / name for root in prompt_roots(beside))
+def _found(name: str, base_dir: Path | None) -> Path | None:
+    looked = (root / name for root in prompt_roots(base_dir))
     return next((path for path in looked if path.exists() and (path.suffix == ".py" or path.is_dir())), None)
 
 
@@ -144,8 +144,8 @@ def _only_class(module: ModuleType, path: Path, group: Group) -> type:
     ]  # fmt: skip
     leaves = [kind for kind in dict.fromkeys(own) if not any(kind in other.__mro__[1:] for other in own)]
     if not leaves:
-        cure = f"write a class with {verb}(self, {', '.join(wanted)})"
-        raise PromptFileError(f"{path}:1: no class with a method {verb}", cure)
+        hint = f"write a class with {verb}(self, {', '.join(wanted)})"
+        raise PromptFileError(f"{path}:1: no class with a method {verb}", hint)
     if len(leaves) > 1:
         listed = ", ".join(f"{kind.__name__} (line {_line_of(kind)})" for kind in leaves)
         raise PromptFileError(f"{path}:{_line_of(leaves[1])}: {len(leaves)} classes with {verb}: {listed}", "keep one")
@@ -156,8 +156,8 @@ def _of_package(name: str, group: Group) -> type:
     points = entry_points(group=f"superalign.{group}")
     if name not in points.names:
         known = entry_names(group)
-        cure = nearest(name, known) if known else f"no installed package has entry points superalign.{group}"
-        raise PromptFileError(f"{name}: neither a .py file, a package folder nor an entry point", cure)
+        hint = nearest(name, known) if known else f"no installed package has entry points superalign.{group}"
+        raise PromptFileError(f"{name}: neither a .py file, a package folder nor an entry point", hint)
     point: EntryPoint = points[name]
     try:
         kind = point.load()
@@ -175,8 +175,8 @@ def _made(kind: type, path: Path, options: Mapping[str, Any]) -> Any:
     line = _line_of(kind)
     takes = "options" in inspect.signature(kind).parameters
     if options and not takes:
-        cure = "leave them out, or let __init__ take `options`"
-        raise PromptFileError(f"{path}:{line}: {kind.__name__} takes no options", cure)
+        hint = "leave them out, or let __init__ take `options`"
+        raise PromptFileError(f"{path}:{line}: {kind.__name__} takes no options", hint)
     try:
         return kind(options=dict(options)) if takes else kind()
     except Exception as error:

@@ -54,8 +54,8 @@ def read_csv(path: Path, faults: Faults, delimiter: str = ",") -> list[Row]:
                     faults.add(path, 1, f"two columns are called {name!r}", "rename one")
             elif any(cells):
                 if len(cells) != len(header):
-                    cure = "quote a cell that holds commas"
-                    faults.add(path, line, f"{len(cells)} cells under {len(header)} columns", cure)
+                    hint = "quote a cell that holds commas"
+                    faults.add(path, line, f"{len(cells)} cells under {len(header)} columns", hint)
                 else:
                     rows.append(Row(line, dict(zip(header, cells, strict=True))))
             line = reader.line_num + 1

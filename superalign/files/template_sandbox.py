@@ -21,7 +21,7 @@ from superalign.files import text_filters as encodings
 
 MAX_SOURCE_CHARS = 100_000
 MAX_CHARS = 400_000
-"""What one rendering may read through filters, walk through in loops and write, in characters."""
+"""What one rendering may read through filters, rollout through in loops and write, in characters."""
 _ALLOWED = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.Getattr, nodes.Getitem,
     nodes.Filter, nodes.FilterBlock, nodes.Test, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not,
@@ -153,7 +153,7 @@ def filled(template: jinja2.Template, slots: Mapping[str, object]) -> str:
 
 
 def _forbidden(tree: nodes.Template) -> Iterator[tuple[int, str]]:
-    for node in _walk(tree):
+    for node in _rollout(tree):
         kind = type(node).__name__.lower()
         if not isinstance(node, _ALLOWED):
             yield node.lineno or 1, f"{_SAID.get(kind, kind)} is not allowed here"
@@ -172,10 +172,10 @@ def _unknown(tree: nodes.Template, nearest: Callable[[str, Collection[str]], str
             yield test.lineno, f"unknown test {test.name}; {nearest(test.name, _SANDBOX.tests)}"
 
 
-def _walk(node: nodes.Node) -> Iterator[nodes.Node]:
+def _rollout(node: nodes.Node) -> Iterator[nodes.Node]:
     yield node
     for child in node.iter_child_nodes():
-        yield from _walk(child)
+        yield from _rollout(child)
 
 
 def _private(node: nodes.Node) -> str:

@@ -26,9 +26,9 @@ class Faults:
 
     lines: list[str] = field(default_factory=list)
 
-    def add(self, path: Path, line: int, what: str, cure: str = "") -> None:
+    def add(self, path: Path, line: int, what: str, hint: str = "") -> None:
         """Note `path:line: what; cure`."""
-        self.lines.append(f"{path}:{line}: {what}" + (f"; {cure}" if cure else ""))
+        self.lines.append(f"{path}:{line}: {what}" + (f"; {hint}" if hint else ""))
 
     def add_invalid(self, path: Path, error: ValidationError, line_of: Callable[[Loc], int]) -> None:
         """Note what pydantic found; `line_of` maps its locations to lines."""
@@ -55,9 +55,9 @@ class Located:
         return next((self.lines[loc[:n]] for n in range(len(loc), -1, -1) if loc[:n] in self.lines), 1)
 
 
-def fail(path: Path, line: int, what: str, cure: str = "") -> NoReturn:
+def fail(path: Path, line: int, what: str, hint: str = "") -> NoReturn:
     """Raises PromptFileError `path:line: what; cure`."""
-    raise PromptFileError(f"{path}:{line}: {what}", cure)
+    raise PromptFileError(f"{path}:{line}: {what}", hint)
 
 
 def nearest(word: str, known: Collection[str]) -> str:
@@ -108,7 +108,7 @@ def load_yaml_with_lines(path: Path, text: str | None = None, first_line: int = 
         fail(path, first_line, f"not YAML: {error}")
     lines, faults, seen = dict[Loc, int](), Faults(), set[int]()
 
-    def walk(node: yaml.Node, loc: Loc) -> None:
+    def rollout(node: yaml.Node, loc: Loc) -> None:
         lines.setdefault(loc, node.start_mark.line + first_line)
         if id(node) in seen:  # an alias: descending again would never end on a recursive document
             return
@@ -119,10 +119,10 @@ def load_yaml_with_lines(path: Path, text: str | None = None, first_line: int = 
             if key and here in lines:
                 faults.add(path, key.start_mark.line + first_line, f"{key.value} is given twice")
             lines[here] = (key or child).start_mark.line + first_line
-            walk(child, here)
+            rollout(child, here)
 
     if root is not None:
-        walk(root, ())
+        rollout(root, ())
     faults.raise_if_any()
     return Located(path, data, lines)
 

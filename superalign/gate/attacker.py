@@ -19,7 +19,7 @@ from superalign.gate.decide import promotion_of
 from superalign.records.base import Rate, Record
 from superalign.records.evaluation import Check, Promotion
 from superalign.records.exchange import Exchange
-from superalign.records.rollout import Walk, walk_of
+from superalign.records.rollout import Rollout, rollout_of
 from superalign.seeding import derive_seed
 from superalign.stats.intervals import paired_mean
 from superalign.stats.text_diversity import bleu_to_others, similarity
@@ -48,14 +48,15 @@ class AttackerFigures(Record):
     attacker: str
     """The checkpoint's id."""
     goals: dict[str, Rate]
-    """Seed id -> share of its scored walks with a valid attack that worked; a walk without an attack has not."""
+    """Seed id -> share of its scored rollouts with a valid attack that worked; a rollout without an attack has not."""
     walks: int
+    """Rollouts of its probe; the name that runs keep on disk."""
     unscored: int
-    """Walks that the critic could not judge; in no share."""
+    """Rollouts that the critic could not judge; in no share."""
     invalid: int
-    """Walks that made the learner err by an attack that gave up its goal or can't be read."""
+    """Rollouts that made the learner err by an attack that gave up its goal or can't be read."""
     valid: int
-    """Walks whose draft keeps its goal and can be read, whether it worked or not."""
+    """Rollouts whose draft keeps its goal and can be read, whether it worked or not."""
     bleu: dict[str, Rate]
     """Seed id -> mean BLEU-4 of its drafts against all others of this side. Of valid drafts, for gibberish is no
     variety, and of each goal as many as the other side has, for more texts have more in common; of a sample."""
@@ -75,18 +76,18 @@ class AttackerFigures(Record):
 
 @dataclass
 class _Counted:
-    """One side's walks."""
+    """One side's rollouts."""
 
     goals: defaultdict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
     texts: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    """Seed id -> valid drafts, in the order of the walks."""
+    """Seed id -> valid drafts, in the order of the rollouts."""
     unscored: int = 0
     invalid: int = 0
 
 
 def measure_attackers(
     attackers: Mapping[Side, str],
-    walks: Sequence[Walk],
+    rollouts: Sequence[Rollout],
     probes: Iterable[Probe],
     options: AttackerTraining,
     vectorise: Vectorise,
@@ -96,13 +97,13 @@ def measure_attackers(
     attackers: the checkpoints' ids.
     """
     found = sorted(probes, key=lambda probe: probe.id)
-    sides = {side: _count(walks, [p for p in found if p.side == side], options, vectorise) for side in attackers}
+    sides = {side: _count(rollouts, [p for p in found if p.side == side], options, vectorise) for side in attackers}
     texts = _texts({side: counted.texts for side, counted in sides.items()})
     return {
         side: AttackerFigures(
             attacker=attackers[side],
             goals={seed: sum(had) / len(had) for seed, had in sorted(counted.goals.items())},
-            walks=len(walks),
+            walks=len(rollouts),
             unscored=counted.unscored,
             invalid=counted.invalid,
             valid=sum(map(len, counted.texts.values())),
@@ -113,23 +114,25 @@ def measure_attackers(
     }
 
 
-def _count(walks: Sequence[Walk], probes: Iterable[Probe], options: AttackerTraining, vectorise: Vectorise) -> _Counted:
+def _count(
+    rollouts: Sequence[Rollout], probes: Iterable[Probe], options: AttackerTraining, vectorise: Vectorise
+) -> _Counted:
     found: defaultdict[str, list[Probe]] = defaultdict(list)
     for probe in probes:
-        found[walk_of(probe.id)].append(probe)
-    drafted = [probe.exchange for walk in walks for probe in found[walk.id] if probe.exchange]
+        found[rollout_of(probe.id)].append(probe)
+    drafted = [probe.exchange for rollout in rollouts for probe in found[rollout.id] if probe.exchange]
     scored = {one.id: one for one in score_drafts(drafted, vectorise)}
     counted = _Counted()
-    for walk in walks:
-        attacks = [scored[probe.id] for probe in found[walk.id] if probe.id in scored]
-        if not attacks and any(probe.exchange for probe in found[walk.id]):
+    for rollout in rollouts:
+        attacks = [scored[probe.id] for probe in found[rollout.id] if probe.id in scored]
+        if not attacks and any(probe.exchange for probe in found[rollout.id]):
             counted.unscored += 1
             continue
         worked = any(one.worked(options.min_validity) for one in attacks)
-        counted.goals[walk.seed.id].append(worked)
+        counted.goals[rollout.seed.id].append(worked)
         counted.invalid += not worked and any(one.success for one in attacks)
         valid = [one.text for one in attacks if one.validity >= options.min_validity]
-        counted.texts[walk.seed.id] += valid[:1]
+        counted.texts[rollout.seed.id] += valid[:1]
     return counted
 
 

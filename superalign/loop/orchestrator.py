@@ -25,12 +25,12 @@ from superalign.loop.phases.deception_audit import AuditPlan, audit_round
 from superalign.loop.phases.gate import decide_round, no_candidate
 from superalign.loop.phases.human_review import ReviewLoop, ReviewPlan
 from superalign.loop.phases.training_set import compile_examples
-from superalign.loop.rollout import Cast, attack_round
+from superalign.loop.rollout import Roles, attack_round
 from superalign.pairing.training_examples import PairingOptions, needs_anchor
 from superalign.protocols import Evaluator, InferencePool, Observer, Trainer
 from superalign.records.evaluation import Evaluation, ItemResult, Promotion
 from superalign.records.exchange import Exchange
-from superalign.records.rollout import Walk
+from superalign.records.rollout import Rollout
 from superalign.records.training import Checkpoint, Demonstration, PreferencePair
 from superalign.store.atomic import write_json
 from superalign.store.events import Events
@@ -44,9 +44,9 @@ class Plan:
     """What a run does, with everything concrete already built."""
 
     rounds: int
-    walks: Callable[[int], Sequence[Walk]]
-    """round -> the walks it plays."""
-    cast: Callable[[int, str], Cast]
+    rollouts: Callable[[int], Sequence[Rollout]]
+    """round -> the rollouts it plays."""
+    roles: Callable[[int, str], Roles]
     """(round, name of the served learner) -> who acts in that round."""
     experts: Sequence[Demonstration]
     base: Checkpoint
@@ -67,8 +67,8 @@ class Plan:
     """The attack sets of each round; None: candidates meet the recipe's suites alone."""
     values: ValuesPlan | None = None
     """What is measured of values, and how they change; None: nothing."""
-    max_walks: int = 256
-    """How many walks are under way at once; bounds memory, not throughput."""
+    max_rollouts: int = 256
+    """How many rollouts are under way at once; bounds memory, not throughput."""
 
 
 class Loop:
@@ -99,119 +99,130 @@ class Loop:
 
     async def _measure_base(self) -> None:
         self._round = 0
-        room = self.folder.round(0)
-        await self._evaluate(room, self.plan.base)
+        round_folder = self.folder.round(0)
+        await self._evaluate(round_folder, self.plan.base)
         if self.values is not None:
-            await self.values.measure_base(room, await self._serve(self.plan.base))
+            await self.values.measure_base(round_folder, await self._serve(self.plan.base))
         self.folder.finish_round(0, candidate=self.plan.base)
         self.observer.round_done(0)
 
     async def _play_round(self, number: int) -> None:
         self._round = number
-        room, incumbent = self.folder.round(number), self.folder.incumbent(number)
+        round_folder, incumbent = self.folder.round(number), self.folder.incumbent(number)
         if self.values is not None:
             await self.values.begin(number)
         if self.review is not None:
-            await self.review.teach(room)
-        if not room.pairs.exists():
-            await self.attack(room, incumbent)
+            await self.review.teach(round_folder)
+        if not round_folder.pairs.exists():
+            await self.attack(round_folder, incumbent)
             if self.sets is not None:
-                await self.sets.measure(room, incumbent, await self._serve(incumbent))
+                await self.sets.measure(round_folder, incumbent, await self._serve(incumbent))
             if self.review is not None:
-                await self.review.ask(room)
+                await self.review.ask(round_folder)
             if incumbent.adapter is not None:
-                await self._anchor(room)
-            rewrite_sorted(room.exchanges)  # what follows must not depend on who finished first
-            write_json(room.attack_json, self.plan.report(room))
+                await self._anchor(round_folder)
+            rewrite_sorted(round_folder.exchanges)  # what follows must not depend on who finished first
+            write_json(round_folder.attack_json, self.plan.report(round_folder))
             if self.values is not None:
-                await self.values.replay(room)
-            self._compile(room, incumbent)
+                await self.values.replay(round_folder)
+            self._compile(round_folder, incumbent)
         if self.attacker is not None:
-            decision = await self.attacker.learn(room, partial(self._serve, incumbent))
+            decision = await self.attacker.learn(round_folder, partial(self._serve, incumbent))
             self.events.append("attacker", round=number, promoted=decision.promoted, reason=decision.reason)
-        if room.promotion_json.exists():  # killed while it was sealed: the decision stands
-            promotion, candidate = read_record(room.promotion_json, Promotion), None
+        if round_folder.promotion_json.exists():  # killed while it was sealed: the decision stands
+            promotion, candidate = read_record(round_folder.promotion_json, Promotion), None
         else:
-            promotion, candidate = await self._learn(room, incumbent)
+            promotion, candidate = await self._learn(round_folder, incumbent)
         self.folder.finish_round(number, promotion, candidate)
         self.events.append("promotion", round=number, promoted=promotion.promoted, reason=promotion.reason)
         self.observer.round_done(number)
 
-    async def _learn(self, room: RoundFolder, incumbent: Checkpoint) -> tuple[Promotion, Checkpoint | None]:
+    async def _learn(self, round_folder: RoundFolder, incumbent: Checkpoint) -> tuple[Promotion, Checkpoint | None]:
         """Train, measure, decide; training that fails is a decision for the incumbent."""
-        standing = await self._standing(room, incumbent)
+        standing = await self._standing(round_folder, incumbent)
         try:
-            candidate = await self._train(room, incumbent)
+            candidate = await self._train(round_folder, incumbent)
         except TrainingError as error:
-            promotion = no_candidate(room.number, incumbent, error)
-            self.observer.notice(f"round {room.number}: {promotion.reason}")
+            promotion = no_candidate(round_folder.number, incumbent, error)
+            self.observer.notice(f"round {round_folder.number}: {promotion.reason}")
             return promotion, None
-        await self._evaluate(room, candidate)
+        await self._evaluate(round_folder, candidate)
         with self._phase("audit", None):
-            await audit_round(self.plan.audit, self.folder, room, standing[1])
-        decision = decide_round(self.folder, room.number, self.plan.gate, *standing)
+            await audit_round(self.plan.audit, self.folder, round_folder, standing[1])
+        decision = decide_round(self.folder, round_folder.number, self.plan.gate, *standing)
         if self.values is not None:
-            await self.values.measure(room, await self._serve(candidate))
-            decision = await self.values.decide(room, incumbent, decision)
+            await self.values.measure(round_folder, await self._serve(candidate))
+            decision = await self.values.decide(round_folder, incumbent, decision)
         return decision, candidate
 
-    async def _standing(self, room: RoundFolder, incumbent: Checkpoint) -> tuple[Evaluation, Path]:
+    async def _standing(self, round_folder: RoundFolder, incumbent: Checkpoint) -> tuple[Evaluation, Path]:
         """The incumbent's evaluation and its items, under the version of the constitution that holds in the round."""
-        made, since = round_of(incumbent), self.values.since(room.number) if self.values else 0
+        made, since = round_of(incumbent), self.values.since(round_folder.number) if self.values else 0
         if made >= since:
             return self._evaluation_of(incumbent), self.folder.round(made).evaluation_items
         first = self.folder.round(since)
         evaluation = await self._measure(self.plan.evaluator, incumbent, first.standing_items, first.standing_json)
         return evaluation, first.standing_items
 
-    async def attack(self, room: RoundFolder, learner: Checkpoint) -> None:
-        """Walks from every seed whose walks are not over yet."""
-        self._round = room.number
-        cast, walks = self.plan.cast(room.number, await self._serve(learner)), self.plan.walks(room.number)
+    async def attack(self, round_folder: RoundFolder, learner: Checkpoint) -> None:
+        """Rollouts from every seed whose rollouts are not over yet."""
+        self._round = round_folder.number
+        roles, rollouts = (
+            self.plan.roles(round_folder.number, await self._serve(learner)),
+            self.plan.rollouts(round_folder.number),
+        )
         if self.attacker is not None:
-            cast = replace(cast, attacker=await self.attacker.attacker(room.number))
-        await attack_round(cast, walks, room, self.observer, self.plan.max_walks, partial(self._phase, "attack"))
+            roles = replace(roles, attacker=await self.attacker.attacker(round_folder.number))
+        await attack_round(
+            roles, rollouts, round_folder, self.observer, self.plan.max_rollouts, partial(self._phase, "attack")
+        )
 
-    async def _anchor(self, room: RoundFolder) -> None:
+    async def _anchor(self, round_folder: RoundFolder) -> None:
         """The base model's answers to the benign attacks that the learner refused.
 
-        Not during the walks: where the learner is served merged, the base has to be swapped in.
+        Not during the rollouts: where the learner is served merged, the base has to be swapped in.
         """
 
         def needing() -> Iterator[Exchange]:
-            return (e for e in self._exchanges(room) if needs_anchor(e, self.plan.pairing))
+            return (e for e in self._exchanges(round_folder) if needs_anchor(e, self.plan.pairing))
 
-        async def cast() -> Cast:
-            return self.plan.cast(room.number, await self._serve(self.plan.base))
+        async def roles() -> Roles:
+            return self.plan.roles(round_folder.number, await self._serve(self.plan.base))
 
-        await anchor_round(cast, needing, room, self.observer, self.plan.max_walks, partial(self._phase, "anchor"))
+        await anchor_round(
+            roles, needing, round_folder, self.observer, self.plan.max_rollouts, partial(self._phase, "anchor")
+        )
 
-    def _compile(self, room: RoundFolder, incumbent: Checkpoint) -> None:
-        replayed = partial(self.values.replayed, room) if self.values else lambda: iter(())
-        exchanges, measured = partial(self._exchanges, room), self._evaluation_of(incumbent)
+    def _compile(self, round_folder: RoundFolder, incumbent: Checkpoint) -> None:
+        replayed = partial(self.values.replayed, round_folder) if self.values else lambda: iter(())
+        exchanges, measured = partial(self._exchanges, round_folder), self._evaluation_of(incumbent)
         with self._phase("pair", None):
-            compile_examples(room, exchanges, replayed, self.plan.experts, self.plan.pairing, measured)
+            compile_examples(round_folder, exchanges, replayed, self.plan.experts, self.plan.pairing, measured)
 
-    def _exchanges(self, room: RoundFolder) -> Iterator[Exchange]:
+    def _exchanges(self, round_folder: RoundFolder) -> Iterator[Exchange]:
         """What is learned from: the critic's verdicts, or people's where there are."""
-        played = read_records(room.exchanges, Exchange) if self.review is None else self.review.exchanges(room)
+        played = (
+            read_records(round_folder.exchanges, Exchange)
+            if self.review is None
+            else self.review.exchanges(round_folder)
+        )
         return played if self.sets is None else filter(self.sets.trained_on, played)
 
-    async def _train(self, room: RoundFolder, incumbent: Checkpoint) -> Checkpoint:
-        if room.checkpoint_json.exists():
-            return self.folder.checkpoint(room.number)
-        demonstrations = Stored(room.demonstrations, Demonstration)
-        pairs = Stored(room.pairs, PreferencePair)
+    async def _train(self, round_folder: RoundFolder, incumbent: Checkpoint) -> Checkpoint:
+        if round_folder.checkpoint_json.exists():
+            return self.folder.checkpoint(round_folder.number)
+        demonstrations = Stored(round_folder.demonstrations, Demonstration)
+        pairs = Stored(round_folder.pairs, PreferencePair)
         with self._phase("train", None):
             async with self.plan.pool.paused():
-                parent = incumbent if self.values is None else self.values.parent(room.number, incumbent)
+                parent = incumbent if self.values is None else self.values.parent(round_folder.number, incumbent)
                 parent = self.folder.located(parent)
-                trained = await self.plan.trainer.train(demonstrations, pairs, parent, room.number)
-        return self.folder.write_candidate(room.number, trained)
+                trained = await self.plan.trainer.train(demonstrations, pairs, parent, round_folder.number)
+        return self.folder.write_candidate(round_folder.number, trained)
 
-    async def _evaluate(self, room: RoundFolder, checkpoint: Checkpoint) -> Evaluation:
-        evaluator = self.plan.evaluator if self.sets is None else self.sets.evaluator(room)
-        return await self._measure(evaluator, checkpoint, room.evaluation_items, room.evaluation_json)
+    async def _evaluate(self, round_folder: RoundFolder, checkpoint: Checkpoint) -> Evaluation:
+        evaluator = self.plan.evaluator if self.sets is None else self.sets.evaluator(round_folder)
+        return await self._measure(evaluator, checkpoint, round_folder.evaluation_items, round_folder.evaluation_json)
 
     async def _measure(self, evaluator: Evaluator, checkpoint: Checkpoint, journal: Path, result: Path) -> Evaluation:
         if result.exists():

@@ -1,7 +1,7 @@
-"""One walk: seed -> attack -> answers -> verdicts -> revision, perhaps several times over, as one coroutine; and all
-walks of a round.
+"""One rollout: seed -> attack -> answers -> verdicts -> revision, perhaps several times over, as one coroutine; and all
+rollouts of a round.
 
-Hundreds of walks run at once and none waits for another; the engine mixes their requests.
+Hundreds of rollouts run at once and none waits for another; the engine mixes their requests.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 from superalign.protocols import Attacker, Comparer, Critic, DropError, Learner, Observer
 from superalign.records.exchange import Answer, Comparison, Critique, Dropped, Exchange, Verdict
-from superalign.records.rollout import Attack, Generation, Response, Walk, walk_of
+from superalign.records.rollout import Attack, Generation, Response, Rollout, rollout_of
 from superalign.store.journal import Journal
 from superalign.store.round_folder import RoundFolder
 
 
 @dataclass(frozen=True)
-class Cast:
+class Roles:
     """Who acts in a round."""
 
     attacker: Attacker
@@ -34,71 +34,73 @@ class Cast:
 
 
 async def attack_round(
-    cast: Cast,
-    walks: Sequence[Walk],
-    room: RoundFolder,
+    roles: Roles,
+    rollouts: Sequence[Rollout],
+    round_folder: RoundFolder,
     observer: Observer,
-    max_walks: int,
+    max_rollouts: int,
     phase: Callable[[int, int], AbstractContextManager[None]],
 ) -> None:
-    """Play every walk that is not over yet, at most `max_walks` at a time, into `exchanges.jsonl` and `dropped.jsonl`.
+    """Play every rollout that is not over yet into `exchanges.jsonl` and `dropped.jsonl`, `max_rollouts` at a time.
 
-    phase: (walks in all, those begun before) -> the block in which they are played.
+    phase: (rollouts in all, those begun before) -> the block in which they are played.
     """
-    with Journal(room.exchanges, Exchange) as exchanges, Journal(room.dropped, Dropped) as dropped:
-        history = _by_walk(exchanges)
-        ended = {walk_of(loss.record_id) for loss in dropped if loss.stage == "attack"}
-        begun = sum(walk.id in history or walk.id in ended for walk in walks)
-        waiting = iter(walks)
+    with Journal(round_folder.exchanges, Exchange) as exchanges, Journal(round_folder.dropped, Dropped) as dropped:
+        history = _by_rollout(exchanges)
+        ended = {rollout_of(loss.record_id) for loss in dropped if loss.stage == "attack"}
+        begun = sum(rollout.id in history or rollout.id in ended for rollout in rollouts)
+        waiting = iter(rollouts)
 
         async def worker() -> None:
-            for walk in waiting:
-                known = walk.id in history or walk.id in ended
-                async for record in play(cast, walk, history.pop(walk.id, ()), walk.id in ended):
+            for rollout in waiting:
+                known = rollout.id in history or rollout.id in ended
+                async for record in play(roles, rollout, history.pop(rollout.id, ()), rollout.id in ended):
                     if isinstance(record, Exchange):
                         exchanges.append(record)
                     else:
                         dropped.append(record)
                 observer.advance(0 if known else 1)
 
-        with phase(len(walks), begun):
+        with phase(len(rollouts), begun):
             async with asyncio.TaskGroup() as workers:
-                for _ in range(min(max_walks, len(walks))):
+                for _ in range(min(max_rollouts, len(rollouts))):
                     workers.create_task(worker())
 
 
-async def play(cast: Cast, walk: Walk, history: Sequence[Exchange], ended: bool) -> AsyncIterator[Exchange | Dropped]:
-    """Play one walk to its end, an exchange for every attack; what can't go on is yielded as `Dropped`.
+async def play(
+    roles: Roles, rollout: Rollout, history: Sequence[Exchange], ended: bool
+) -> AsyncIterator[Exchange | Dropped]:
+    """Play one rollout to its end, an exchange for every attack; what can't go on is yielded as `Dropped`.
 
     history: the exchanges it had before an interruption; ended: its last attack was dropped then.
     """
     had = list(history)
     while not ended:
         try:
-            attack = await cast.attacker.attack(walk, had)
+            attack = await roles.attacker.attack(rollout, had)
         except DropError as error:
-            yield Dropped(stage="attack", record_id=walk.attack_id(len(had)), reason=str(error))
+            yield Dropped(stage="attack", record_id=rollout.attack_id(len(had)), reason=str(error))
             break
         if attack is None:
             break
-        exchange, dropped = await _exchange(cast, walk.round, attack)
+        exchange, dropped = await _exchange(roles, rollout.round, attack)
         for loss in dropped:
             yield loss
         yield exchange
         had.append(exchange)
-    cast.attacker.over(walk, had)
+    roles.attacker.over(rollout, had)
 
 
-async def _exchange(cast: Cast, round: int, attack: Attack) -> tuple[Exchange, list[Dropped]]:
+async def _exchange(roles: Roles, round: int, attack: Attack) -> tuple[Exchange, list[Dropped]]:
     dropped: list[Dropped] = []
     if attack.setup:
-        [response] = await cast.learner.respond(attack, 1)
+        [response] = await roles.learner.respond(attack, 1)
         return Exchange(id=attack.id, round=round, attack=attack, answers=(Answer(generation=response.generation),)), []
-    responses = await cast.learner.respond(attack, cast.num_answers)
-    critiques = await asyncio.gather(*(_critique(cast.critic, response, dropped) for response in responses))
+    responses = await roles.learner.respond(attack, roles.num_answers)
+    critiques = await asyncio.gather(*(_critique(roles.critic, response, dropped) for response in responses))
     judged = [critique for critique in critiques if critique is not None]
     revised, better, comparison = await asyncio.gather(
-        _revise_worst(cast, judged, dropped), _judge_better(cast, judged, dropped), _compare(cast, judged, dropped)
+        _revise_worst(roles, judged, dropped), _judge_better(roles, judged, dropped), _compare(roles, judged, dropped)
     )
     answers = []
     for response, critique in zip(responses, critiques, strict=True):
@@ -115,11 +117,11 @@ async def _exchange(cast: Cast, round: int, attack: Attack) -> tuple[Exchange, l
     return Exchange(id=attack.id, round=round, attack=attack, answers=tuple(answers), comparison=comparison), dropped
 
 
-async def answer_once(cast: Cast, attack: Attack) -> tuple[Answer, list[Dropped]]:
+async def answer_once(roles: Roles, attack: Attack) -> tuple[Answer, list[Dropped]]:
     """One more answer to an attack, with its verdict."""
     dropped: list[Dropped] = []
-    [response] = await cast.learner.respond(attack, 1)
-    critique = await _critique(cast.critic, response, dropped)
+    [response] = await roles.learner.respond(attack, 1)
+    critique = await _critique(roles.critic, response, dropped)
     return Answer(generation=response.generation, verdict=critique.verdict if critique else None), dropped
 
 
@@ -133,27 +135,29 @@ async def _critique(critic: Critic, response: Response, dropped: list[Dropped]) 
 
 
 async def _revise_worst(
-    cast: Cast, critiques: Sequence[Critique], dropped: list[Dropped]
+    roles: Roles, critiques: Sequence[Critique], dropped: list[Dropped]
 ) -> dict[int, tuple[Generation, Verdict | None]]:
     """The worst answer's revision with the critic's verdict of it, by the answer's index."""
-    scored = [c for c in critiques if c.verdict.score is not None and c.verdict.score < cast.revise_below]
+    scored = [c for c in critiques if c.verdict.score is not None and c.verdict.score < roles.revise_below]
     if not scored:
         return {}
     worst = min(scored, key=lambda c: (c.verdict.score or 0.0, c.response.index))
     try:
-        revision = await cast.learner.revise(worst)
+        revision = await roles.learner.revise(worst)
     except DropError as error:
         record_id = f"{worst.response.attack.id}/{worst.response.index}"
         dropped.append(Dropped(stage="revise", record_id=record_id, reason=str(error)))
         return {}
     again = Response(
-        attack=worst.response.attack, index=worst.response.index + cast.num_answers, generation=revision.generation
+        attack=worst.response.attack, index=worst.response.index + roles.num_answers, generation=revision.generation
     )
-    second = await _critique(cast.critic, again, dropped)
+    second = await _critique(roles.critic, again, dropped)
     return {worst.response.index: (revision.generation, second.verdict if second else None)}
 
 
-async def _judge_better(cast: Cast, critiques: Sequence[Critique], dropped: list[Dropped]) -> dict[int, Verdict | None]:
+async def _judge_better(
+    roles: Roles, critiques: Sequence[Critique], dropped: list[Dropped]
+) -> dict[int, Verdict | None]:
     """The critic's verdict of the better answer that it suggests for the worst one, by the worst one's index.
 
     It has seen the same text as the learner would be taught, and must find it good before anyone learns from it.
@@ -164,20 +168,20 @@ async def _judge_better(cast: Cast, critiques: Sequence[Critique], dropped: list
     worst = min(suggested, key=lambda c: (c.verdict.score or 0.0, c.response.index)).response
     text = next(c.verdict.better for c in suggested if c.response is worst) or ""
     again = Response(
-        attack=worst.attack, index=worst.index + 2 * cast.num_answers, generation=Generation(text=text, num_tokens=0)
+        attack=worst.attack, index=worst.index + 2 * roles.num_answers, generation=Generation(text=text, num_tokens=0)
     )
-    judged = await _critique(cast.critic, again, dropped)
+    judged = await _critique(roles.critic, again, dropped)
     return {worst.index: judged.verdict if judged else None}
 
 
-async def _compare(cast: Cast, critiques: Sequence[Critique], dropped: list[Dropped]) -> Comparison | None:
+async def _compare(roles: Roles, critiques: Sequence[Critique], dropped: list[Dropped]) -> Comparison | None:
     """Whether the best answer is better than the worst when both are read at once."""
     scored = sorted((c for c in critiques if c.verdict.score is not None), key=lambda c: -(c.verdict.score or 0.0))
-    if cast.comparer is None or len(scored) < 2:
+    if roles.comparer is None or len(scored) < 2:
         return None
     best, worst = scored[0].response, scored[-1].response
     try:
-        confirmed = await cast.comparer.compare(best, worst)
+        confirmed = await roles.comparer.compare(best, worst)
     except DropError as error:
         record_id = f"{best.attack.id}/{best.index}"
         dropped.append(Dropped(stage="critique", record_id=record_id, reason=f"not compared: {error}"))
@@ -185,9 +189,9 @@ async def _compare(cast: Cast, critiques: Sequence[Critique], dropped: list[Drop
     return Comparison(better=best.index, worse=worst.index, confirmed=confirmed)
 
 
-def _by_walk(exchanges: Iterable[Exchange]) -> dict[str, list[Exchange]]:
-    """The exchanges of every walk that has begun, in the order in which they were had."""
+def _by_rollout(exchanges: Iterable[Exchange]) -> dict[str, list[Exchange]]:
+    """The exchanges of every rollout that has begun, in the order in which they were had."""
     found: dict[str, list[Exchange]] = {}
     for exchange in exchanges:
-        found.setdefault(walk_of(exchange.id), []).append(exchange)
+        found.setdefault(rollout_of(exchange.id), []).append(exchange)
     return found

@@ -30,7 +30,7 @@ class Embedder:
     """A sentence encoder: mean of the last hidden states, scaled to length 1 (Sentence-BERT, arXiv 1908.10084).
 
     The model is loaded when it is first needed. What `embed` computed with a model from a local folder is kept in the
-    user's cache and found there by the next process; what walks ask through `aembed` is seen once and not kept.
+    user's cache and found there by the next process; what rollouts ask through `aembed` is seen once and not kept.
     `embed` may be called from any thread, `aembed` from one event loop at
     a time.
     """
@@ -112,7 +112,7 @@ class Embedder:
                 continue
             start = 0
             for texts, future in asked:
-                if not future.done():  # else its walk was cancelled
+                if not future.done():  # else its rollout was cancelled
                     future.set_result(vectors[start : start + len(texts)])
                 start += len(texts)
 
@@ -134,8 +134,8 @@ class Embedder:
             self._tokenizer = AutoTokenizer.from_pretrained(self.model)
             self._encoder = AutoModel.from_pretrained(self.model).eval()
         except (OSError, ValueError) as error:
-            cure = "name a local folder or a hub id of a sentence encoder (`superalign models pull minilm`)"
-            raise ModelError(f"{self.model}: can't load the embedder: {error}", cure) from error
+            hint = "name a local folder or a hub id of a sentence encoder (`superalign models pull minilm`)"
+            raise ModelError(f"{self.model}: can't load the embedder: {error}", hint) from error
 
     def _encode(self, texts: list[str]) -> Vectors:
         import torch

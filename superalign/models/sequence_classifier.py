@@ -64,7 +64,7 @@ class SequenceClassifier:
             self._tokenizer = AutoTokenizer.from_pretrained(self.model)
             net = AutoModelForSequenceClassification.from_pretrained(self.model).eval()
         except (OSError, ValueError) as error:
-            cure = "name a local folder or a hub id of a sequence classifier"
-            raise ModelError(f"{self.model}: can't load the classifier: {error!s:.300}", cure) from error
+            hint = "name a local folder or a hub id of a sequence classifier"
+            raise ModelError(f"{self.model}: can't load the classifier: {error!s:.300}", hint) from error
         self.exclusive = net.config.problem_type != "multi_label_classification"
         self._net = net

@@ -55,10 +55,10 @@ class Chat:
         prompt = self.prompt(messages)
         if isinstance(messages, str) and max_tokens < max_model_len:
             prompt = prompt[-(max_model_len - max_tokens) :]
-        room = max_model_len - len(prompt)
-        if room < 1:
+        max_new_tokens = max_model_len - len(prompt)
+        if max_new_tokens < 1:
             raise too_long(len(prompt), 1, max_model_len)
-        return prompt, min(max_tokens, room)
+        return prompt, min(max_tokens, max_new_tokens)
 
     def continuation(
         self, messages: Messages | str, text: str, *, end: bool, max_model_len: int
@@ -116,10 +116,10 @@ def refuse_schema(sampling: Sampling) -> None:
 
 def unknown_model(name: str, known: list[str], *, merged: bool = False) -> PoolError:
     """The error for a name that `serve` never returned, or no longer holds."""
-    cure = f"it serves {', '.join(known) or 'nothing'}; use a name that serve() returned"
+    hint = f"it serves {', '.join(known) or 'nothing'}; use a name that serve() returned"
     if merged:
-        cure += ", or set pool.serving: adapter, which keeps the base beside its checkpoints"
-    return PoolError(f"the pool serves no model {name!r}", cure)
+        hint += ", or set pool.serving: adapter, which keeps the base beside its checkpoints"
+    return PoolError(f"the pool serves no model {name!r}", hint)
 
 
 def _end_of_turn(tokenizer: Any) -> int:

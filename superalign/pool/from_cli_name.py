@@ -13,14 +13,14 @@ from superalign.pool.choice import PoolOptions
 _POOL: TypeAdapter[PoolOptions] = TypeAdapter(PoolOptions)
 
 
-def pool_given(name: str, beside: Path) -> PoolOptions:
+def pool_given(name: str, base_dir: Path) -> PoolOptions:
     """The options of `auto`, `vllm` or `transformers`, or of a file as it would stand under `pool:` in a recipe.
 
-    beside: where a relative name starts. Raises PromptFileError with every fault in the file.
+    base_dir: where a relative name starts. Raises PromptFileError with every fault in the file.
     """
     if not name.endswith((".yaml", ".yml")):
         return _POOL.validate_python({"type": name})
-    document, faults = load_yaml_with_lines(prompt_path(name, beside)), Faults()
+    document, faults = load_yaml_with_lines(prompt_path(name, base_dir)), Faults()
 
     def line(loc: Loc) -> int:
         return document.line(loc[1:])  # pydantic names the kind first, the file does not

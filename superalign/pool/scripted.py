@@ -89,9 +89,9 @@ class ScriptedPool:
         async with self._gate.request():
             rule = self.rule(checkpoint, messages)
             await self._take_time(rule, checkpoint, messages, sampling.seed)
-            room = self.options.max_model_len - prompt_tokens
+            max_new_tokens = self.options.max_model_len - prompt_tokens
             generations = [
-                self._reply(rule, checkpoint, messages, sampling, index, room) for index in range(sampling.n)
+                self._reply(rule, checkpoint, messages, sampling, index, max_new_tokens) for index in range(sampling.n)
             ]
         self._stats = counted(self._stats, prompt_tokens, sum(generation.num_tokens for generation in generations))
         return [generation.model_copy(update={"prompt_tokens": prompt_tokens}) for generation in generations]
@@ -132,7 +132,7 @@ class ScriptedPool:
         messages: Messages,
         sampling: Sampling,
         index: int,
-        room: int,
+        max_new_tokens: int,
     ) -> Generation:
         replies = rule.replies if rule is not None and rule.replies else self.options.fallback
         # Greedy replies depend on no seed; the n samples of a request use seed, seed + 1, ...
@@ -141,7 +141,7 @@ class ScriptedPool:
         cuts = [at for stop in sampling.stop if (at := reply.find(stop)) >= 0]
         words = tokens_of(reply[: min(cuts)] if cuts else reply)
         # As in a real engine, the end token counts: a reply that fills max_tokens exactly has not ended.
-        limit = min(sampling.max_tokens, room)
+        limit = min(sampling.max_tokens, max_new_tokens)
         complete = len(words) < limit
         words = words[: limit if not complete else None]
         logprobs = self._logprobs(checkpoint, messages, words, end=complete)

@@ -1,4 +1,4 @@
-"""The nouns of a walk that was judged: verdict, critique, and all of a walk on one line as an Exchange."""
+"""The nouns of a rollout that was judged: verdict, critique, and all of a rollout on one line as an Exchange."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Comparison(Record):
 
 
 class Exchange(Record):
-    """One finished walk: one line of `exchanges.jsonl`."""
+    """One finished rollout: one line of `exchanges.jsonl`."""
 
     id: str
     """The attack's id."""

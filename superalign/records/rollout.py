@@ -1,6 +1,6 @@
-"""The nouns: frozen records that walk through the loop, each explained beneath its fields.
+"""The nouns: frozen records that rollout through the loop, each explained beneath its fields.
 
-Seed -> Attack -> Response -> Critique -> Revision, and all of one walk on one line as an Exchange.
+Seed -> Attack -> Response -> Critique -> Revision, and all of one rollout on one line as an Exchange.
 In memory each record holds the one before it (`critique.response.attack.seed.id`); on disk an Exchange
 stores the attack once, and its answers beside it.
 """
@@ -50,13 +50,13 @@ class Seed(Record):
         return "lookalike" if self.parent or self.hazard else "ordinary"
 
 
-class Walk(Record):
+class Rollout(Record):
     """One attempt of a round to make the learner err on a seed; it may take several attacks."""
 
     round: int
     seed: Seed
     index: int
-    """Counts the walks of this seed in this round."""
+    """Counts the rollouts of this seed in this round."""
     position: int = 0
     """Place in the round's schedule."""
 
@@ -66,12 +66,12 @@ class Walk(Record):
         return f"r{self.round:03d}/{self.seed.id}/{self.index}"
 
     def attack_id(self, step: int) -> str:
-        """The walk's id for its first attack, `r001/SEED/0.1` for the next."""
+        """The rollout's id for its first attack, `r001/SEED/0.1` for the next."""
         return f"{self.id}.{step}" if step else self.id
 
 
-def walk_of(attack_id: str) -> str:
-    """The id of the walk that an attack belongs to."""
+def rollout_of(attack_id: str) -> str:
+    """The id of the rollout that an attack belongs to."""
     head, slash, tail = attack_id.rpartition("/")
     return head + slash + tail.partition(".")[0]
 
@@ -87,7 +87,7 @@ class Attack(Record):
     """A conversation that ends with a user turn and tries to make the learner err."""
 
     id: str
-    """See `Walk.attack_id`."""
+    """See `Rollout.attack_id`."""
     seed: Seed
     strategy: str
     """The strategy's name; of a chain, all names joined by `+`."""

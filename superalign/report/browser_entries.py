@@ -65,15 +65,15 @@ class Entry:
 def attacks(folder: RunFolder, facts: Facts) -> Iterator[Entry]:
     """Every exchange of every round; memory holds one of them, and what people said of a round."""
     for summary in facts.run.rounds:
-        room = folder.round(summary.round)
-        said = judged(standing(read_records(room.labels, Label)))
+        round_folder = folder.round(summary.round)
+        said = judged(standing(read_records(round_folder.labels, Label)))
         with Shelf() as learned:
-            for pair in read_records(room.pairs, PreferencePair):
+            for pair in read_records(round_folder.pairs, PreferencePair):
                 learned.put(pair.source, 0, [pair.origin, pair.chosen.text, pair.rejected.text])
-            for example in read_records(room.demonstrations, Demonstration):
+            for example in read_records(round_folder.demonstrations, Demonstration):
                 if example.origin != "expert":
                     learned.put(example.source, 0, [example.origin, example.completion.text])
-            for exchange in read_records(room.exchanges, Exchange):
+            for exchange in read_records(round_folder.exchanges, Exchange):
                 yield _attack(exchange, learned.get(exchange.id, 0), said.get(exchange.id, []))
 
 
@@ -88,10 +88,10 @@ def held_out(folder: RunFolder, facts: Facts) -> Iterator[Entry]:
     in_use = facts.promoted.round if facts.promoted else 0
     with Shelf() as items:
         for summary in facts.measured:
-            room = folder.round(summary.round)
-            asked = [(summary.round, room.evaluation_items)]
+            round_folder = folder.round(summary.round)
+            asked = [(summary.round, round_folder.evaluation_items)]
             if summary.promotion is not None and summary.promotion.incumbent in rounds:
-                asked.append((rounds[summary.promotion.incumbent], room.incumbent_items))
+                asked.append((rounds[summary.promotion.incumbent], round_folder.incumbent_items))
             for number, path in asked:
                 for item in read_records(path, ItemResult):
                     if item.suite in suites:

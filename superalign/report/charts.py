@@ -63,9 +63,9 @@ def scatter(dots: Sequence[Dot], x_title: str, y_title: str) -> Markup:
         told = f"{x_title} {limits(x)}, {y_title} {limits(dot.y)}"
         place = at_x(x.rate), at_y(dot.y.rate)
         parts.append(_marker(*place, 7, dot, told))
-        beside = _free(place, taken)
-        taken.append(beside)
-        parts.append(_words(beside[0], beside[1] + 5, dot.label, f"beside {dot.state}", "middle"))
+        base_dir = _free(place, taken)
+        taken.append(base_dir)
+        parts.append(_words(base_dir[0], base_dir[1] + 5, dot.label, f"beside {dot.state}", "middle"))
     parts.append(_words((left + width - right) / 2, height - 10, f"{x_title}, % →", "axis", "middle"))
     upright = f"translate(15 {(top + height - bottom) / 2:.0f}) rotate(-90)"
     parts.append(tag("text", f"{y_title}, % →", transform=upright, class_="axis", text_anchor="middle"))

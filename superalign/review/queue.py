@@ -60,24 +60,24 @@ class Board:
         return RoundFolder(self.folder.path, number)
 
     def _round(self, number: int, labels: Standing) -> RoundBoard:
-        room = self._room(number)
-        state = _state(room.exchanges, room.queue)
+        round_folder = self._room(number)
+        state = _state(round_folder.exchanges, round_folder.queue)
         mine = frozenset(item for item in labels if item[0].startswith(f"r{number:03d}/"))
         known = self._rounds.get(number)
         if known is None or known[0] != state or known[1] != mine:
-            known = (state, mine, self._read(room, mine))
+            known = (state, mine, self._read(round_folder, mine))
             self._rounds[number] = known
         return known[2]
 
-    def _read(self, room: RoundFolder, labelled: frozenset[Item]) -> RoundBoard:
-        if room.queue.exists():
-            queue = list(read_records(room.queue, QueueItem))
+    def _read(self, round_folder: RoundFolder, labelled: frozenset[Item]) -> RoundBoard:
+        if round_folder.queue.exists():
+            queue = list(read_records(round_folder.queue, QueueItem))
         else:
-            exchanges = read_records(room.exchanges, Exchange)
+            exchanges = read_records(round_folder.exchanges, Exchange)
             queue = rank(exchanges, self.options.per_round, self.pairing, held_out=held_out_prompts(self.folder))
         reasons = {(entry.exchange, entry.answer): entry for entry in queue}
         unasked = sorted(labelled - reasons.keys())
-        if room.queue.exists():
+        if round_folder.queue.exists():
             items = [*reasons, *unasked]
         else:  # the queue still shifts, so what is labelled has spent some of the budget
             done = [*unasked, *(item for item in reasons if item in labelled)]
@@ -85,9 +85,9 @@ class Board:
                 : max(self.options.per_round, len(done))
             ]
         wanted = {exchange for exchange, _ in items}
-        found = {e.id: e for e in read_records(room.exchanges, Exchange) if e.id in wanted}
+        found = {e.id: e for e in read_records(round_folder.exchanges, Exchange) if e.id in wanted}
         there = tuple(item for item in items if item[0] in found and item[1] < len(found[item[0]].answers))
-        return RoundBoard(room.number, there, found, reasons)
+        return RoundBoard(round_folder.number, there, found, reasons)
 
 
 def held_out_prompts(folder: RunFolder) -> frozenset[str]:

@@ -29,7 +29,7 @@ _UNHEARD = {"trust_intent": False, "seed_trust": 0.5, "on_dispute": "trust_criti
 
 async def calibration(
     recipe: Recipe,
-    beside: Path,
+    base_dir: Path,
     labels: Path,
     items: Sequence[LabelledItem],
     *,
@@ -38,11 +38,11 @@ async def calibration(
     observer: Observer,
 ) -> Calibration:
     """Measure the recipe's critic; guarantee: (target, delta)."""
-    verdicts = await verdicts_of(recipe, beside, items, who=who, observer=observer)
+    verdicts = await verdicts_of(recipe, base_dir, items, who=who, observer=observer)
     name = next((verdict.critic for verdict in verdicts if verdict is not None), getattr(recipe, who).type)
     return Calibration(
         critic=name,
-        fingerprint=fingerprint(recipe, beside, who),
+        fingerprint=fingerprint(recipe, base_dir, who),
         labels=labels.name,
         labels_sha256=hashlib.sha256(labels.read_bytes()).hexdigest(),
         intent_told=told(items),
@@ -51,7 +51,7 @@ async def calibration(
 
 
 async def verdicts_of(
-    recipe: Recipe, beside: Path, items: Sequence[LabelledItem], *, who: Who = "critic", observer: Observer
+    recipe: Recipe, base_dir: Path, items: Sequence[LabelledItem], *, who: Who = "critic", observer: Observer
 ) -> list[Verdict | None]:
     """A verdict for each item, None where the critic gave none; engines start only if the critic asks a model.
 
@@ -60,9 +60,9 @@ async def verdicts_of(
     options = getattr(recipe, who)
     if not told(items):
         options = unheard(options)
-    inputs, base = Inputs.for_judging(recipe, beside), str(resolve_model(recipe.model))
+    inputs, base = Inputs.for_judging(recipe, base_dir), str(resolve_model(recipe.model))
     async with outside(recipe.pool) as engines:
-        critic = await Critics(recipe, inputs, beside, engines, base).build(options, getattr(recipe.roles, who))
+        critic = await Critics(recipe, inputs, base_dir, engines, base).build(options, getattr(recipe.roles, who))
         observer.phase(0, "critique", len(items))
         gate = asyncio.Semaphore(recipe.max_walks)
 

@@ -48,8 +48,8 @@ class EvaluationFolder:
         self._evaluation, question = path / "evaluation.json", path / ASKED
         others = [p.name for p in path.iterdir() if not p.name.startswith(".")]
         if others and not question.exists():
-            cure = "name a new or empty folder with --out"
-            raise RunFolderError(f"{path} holds no evaluation, but {min(others)}", cure)
+            hint = "name a new or empty folder with --out"
+            raise RunFolderError(f"{path} holds no evaluation, but {min(others)}", hint)
         self._lock = RunLock(path)
         try:
             if not question.exists():

@@ -9,19 +9,19 @@ from superalign.attacker.evolve import Breeder
 from superalign.attacker.history import Memory, State
 from superalign.attacker.options import AttackerOptions
 from superalign.attacker.strategies.protocol import Strategy, Writer
-from superalign.loop.rollout import Cast, play
+from superalign.loop.rollout import Roles, play
 from superalign.protocols import Attacker, DropError
 from superalign.records.exchange import Critique, Dropped, Exchange, Revision
-from superalign.records.rollout import Attack, Draft, Generation, Messages, Response, Walk
+from superalign.records.rollout import Attack, Draft, Generation, Messages, Response, Rollout
 
 UNWRITTEN = "(what the attacker's model writes)"
 UNSAID = "(what the model replies)"
 Played = list[Exchange | Dropped]
-"""One walk."""
+"""One rollout."""
 
 
 class _Rehearsal:
-    """Writer, learner and critic of a walk in which no model speaks."""
+    """Writer, learner and critic of a rollout in which no model speaks."""
 
     async def write(
         self, id: str, prompt: Messages, goal: str, *, max_tokens: int, temperature: float, min_overlap: float
@@ -38,23 +38,23 @@ class _Rehearsal:
         raise DropError("nobody judges a rehearsal")
 
 
-async def rehearse(walks: Sequence[Walk], strategies: Mapping[str, Strategy]) -> list[Played]:
+async def rehearse(rollouts: Sequence[Rollout], strategies: Mapping[str, Strategy]) -> list[Played]:
     """The attacks as they would be sent, with a word in brackets for what a model would write or reply."""
     nobody = _Rehearsal()
-    cast = Cast(attacker_of(strategies, nobody), nobody, nobody, num_answers=1, revise_below=0.0)
-    return [[found for found in await played(cast, walk) if _of_interest(found)] for walk in walks]
+    roles = Roles(attacker_of(strategies, nobody), nobody, nobody, num_answers=1, revise_below=0.0)
+    return [[found for found in await played(roles, rollout) if _of_interest(found)] for rollout in rollouts]
 
 
 def attacker_of(strategies: Mapping[str, Strategy], writer: Writer) -> Attacker:
-    """Who plays each walk with the strategy that its seed names."""
+    """Who plays each rollout with the strategy that its seed names."""
     options = AttackerOptions()
     memory = Memory(State(), options.generation)
     return SearchingAttacker(strategies, options, writer, memory, Breeder({}), run_seed=0)
 
 
-async def played(cast: Cast, walk: Walk) -> Played:
-    """A whole walk."""
-    return [found async for found in play(cast, walk, (), ended=False)]
+async def played(roles: Roles, rollout: Rollout) -> Played:
+    """A whole rollout."""
+    return [found async for found in play(roles, rollout, (), ended=False)]
 
 
 def _of_interest(found: Exchange | Dropped) -> bool:

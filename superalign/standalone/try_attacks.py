@@ -13,15 +13,15 @@ from superalign.attacker.strategies.writer import PoolWriter
 from superalign.config.inputs import Inputs
 from superalign.config.recipe import Recipe, RoleModel
 from superalign.learner import PoolLearner, load_revise_prompt
-from superalign.loop.rollout import Cast
+from superalign.loop.rollout import Roles
 from superalign.models.packaged import resolve as resolve_model
 from superalign.protocols import Observer
-from superalign.records.rollout import Walk
+from superalign.records.rollout import Rollout
 from superalign.standalone.preview_attacks import Played, attacker_of, played
 
 
 async def attempt(
-    walks: Sequence[Walk],
+    rollouts: Sequence[Rollout],
     strategies: Mapping[str, Strategy],
     *,
     model: str,
@@ -30,7 +30,7 @@ async def attempt(
     pool: str,
     observer: Observer,
 ) -> list[Played]:
-    """Play walks against a model, with its base as the attacker's; the engine is gone when it returns."""
+    """Play rollouts against a model, with its base as the attacker's; the engine is gone when it returns."""
     recipe = Recipe.model_validate(
         {"name": "trial", "model": model, "pool": {"type": pool}, "critic": {"type": judge}, "judge": {"type": judge},
          "evaluation": {}, "allow_same_judge": True, "learner": {"num_answers": 1, "temperature": 0}}
@@ -45,12 +45,12 @@ async def attempt(
             engine, name, recipe.learner, load_revise_prompt(recipe.learner, here), run_seed=recipe.seed
         )
         writer = PoolWriter(engine, "base", run_seed=recipe.seed, tries=recipe.attacker.tries)
-        cast = Cast(attacker_of(strategies, writer), learner, critic, num_answers=1, revise_below=0.0)
-        observer.phase(0, "attack", len(walks))
+        roles = Roles(attacker_of(strategies, writer), learner, critic, num_answers=1, revise_below=0.0)
+        observer.phase(0, "attack", len(rollouts))
 
-        async def one(walk: Walk) -> Played:
-            found = await played(cast, walk)
+        async def one(rollout: Rollout) -> Played:
+            found = await played(roles, rollout)
             observer.advance()
             return found
 
-        return await asyncio.gather(*(one(walk) for walk in walks))
+        return await asyncio.gather(*(one(rollout) for rollout in rollouts))

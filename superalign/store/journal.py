@@ -190,7 +190,7 @@ def by_id(fields: dict[str, Any]) -> tuple[str, ...]:
 def rewrite_sorted(path: Path, key: Callable[[dict[str, Any]], tuple[str, ...]] = by_id) -> None:
     """Put a finished file's lines in the order of `key`, atomically, so that its bytes tell nothing of who was first.
 
-    Equal lines are kept once: a walk that was killed after its drop was written says the same again on resume.
+    Equal lines are kept once: a rollout that was killed after its drop was written says the same again on resume.
     Memory holds a key and a hash per line, never the lines. Close the file's journal before.
     """
     order: list[tuple[tuple[str, ...], bytes, int, int]] = []

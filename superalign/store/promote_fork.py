@@ -41,8 +41,8 @@ def promote_round(folder: RunFolder, number: int, reason: str) -> Choice:
     if number >= following:
         raise RunFolderError(f"{path}: round {number} is not finished", f"name one of 0 to {following - 1}")
     if any(RoundFolder(path, following).path.glob("*")):
-        cure = f"`superalign resume {path}` until it is sealed, or delete {RoundFolder(path, following).path}"
-        raise RunFolderError(f"{path}: round {following} is under way with the checkpoint that stood before it", cure)
+        hint = f"`superalign resume {path}` until it is sealed, or delete {RoundFolder(path, following).path}"
+        raise RunFolderError(f"{path}: round {following} is under way with the checkpoint that stood before it", hint)
     if not RoundFolder(path, number).checkpoint_json.exists():
         raise RunFolderError(
             f"{path}: round {number} has no checkpoint: {RoundFolder(path, number).failure()}", "name another round"

@@ -195,17 +195,17 @@ class RunFolder:
         decision that stands already is kept and returned: whoever decides again after a crash may take the candidate,
         by now CURRENT, for its own incumbent.
         """
-        room = self.round(number)
-        if not room.promotion_json.exists():
+        round_folder = self.round(number)
+        if not round_folder.promotion_json.exists():
             if candidate is not None:
                 self.write_candidate(number, candidate)
             if promotion is not None:
-                write_json(room.promotion_json, promotion)
+                write_json(round_folder.promotion_json, promotion)
         promoted = promoted_checkpoint(self.path, number)
-        if promoted is not None and not room.is_done:  # an older round must not move CURRENT back
+        if promoted is not None and not round_folder.is_done:  # an older round must not move CURRENT back
             self.promote(promoted)
         self.seal(number)
-        return read_record(room.promotion_json, Promotion) if room.promotion_json.exists() else None
+        return read_record(round_folder.promotion_json, Promotion) if round_folder.promotion_json.exists() else None
 
     def seal(self, number: int) -> manifest.Link:
         """Sort the round's journals, link its files into the hash chain, and write DONE last.
@@ -240,12 +240,12 @@ class RunFolder:
             return checkpoint
         adapter = self.path / checkpoint.adapter
         folder = adapter.parent
-        cure = f"restore it from a copy; `superalign verify {self.path}` names everything that changed"
+        hint = f"restore it from a copy; `superalign verify {self.path}` names everything that changed"
         if folder.parent.name == ROUNDS and not (folder / DONE).exists():
-            cure = f"restore it from a copy, or delete {folder} and resume to do that round again"
+            hint = f"restore it from a copy, or delete {folder} and resume to do that round again"
         if not adapter.is_dir() or not any(adapter.iterdir()):
-            raise RunFolderError(f"{adapter}: the adapter of {checkpoint.id} is missing", cure)
+            raise RunFolderError(f"{adapter}: the adapter of {checkpoint.id} is missing", hint)
         sha256 = sha256_adapter(adapter)
         if checkpoint.sha256 not in (None, sha256):
-            raise RunFolderError(f"{adapter}: the adapter of {checkpoint.id} was altered", cure)
+            raise RunFolderError(f"{adapter}: the adapter of {checkpoint.id} was altered", hint)
         return checkpoint.model_copy(update={"sha256": sha256})

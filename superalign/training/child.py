@@ -125,11 +125,11 @@ def main(folder: Path, parent: int | None) -> int:
     try:
         run(folder, emit)
     except SuperalignError as error:
-        write_json(folder / "error.json", {"what": error.what, "cure": error.cure})
+        write_json(folder / "error.json", {"what": error.what, "hint": error.hint})
         return 1
     except Exception as error:
         traceback.print_exc()
-        write_json(folder / "error.json", {"what": f"training failed: {type(error).__name__}: {error}", "cure": ""})
+        write_json(folder / "error.json", {"what": f"training failed: {type(error).__name__}: {error}", "hint": ""})
         return 1
     return 0
 

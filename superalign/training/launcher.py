@@ -131,7 +131,7 @@ def _failure(folder: Path, status: int) -> TrainingError | TrainingStopped:
     error = folder / "error.json"
     if status == 1 and error.exists():
         said = json.loads(error.read_text(encoding="utf-8"))
-        return TrainingError(said["what"], said["cure"] or f"see {folder / 'log.txt'}")
+        return TrainingError(said["what"], said["hint"] or f"see {folder / 'log.txt'}")
     lines = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
     end = "\n".join(["", *lines]) if lines else ""
     if status < 0:

@@ -167,10 +167,10 @@ class Watch(TrainerCallback):
     def check(self, losses: list[float], gradient: float) -> None:
         """Raise TrainingError when the last losses show that training went wrong."""
         options, step = self.stage.options, len(losses)
-        cure = f"lower training {self.stage.name} learning_rate"
+        hint = f"lower training {self.stage.name} learning_rate"
         if not math.isfinite(losses[-1]) or not math.isfinite(gradient):
             raise TrainingError(
-                f"{self.stage.name} diverged at step {step}: loss {losses[-1]}, gradient norm {gradient}", cure
+                f"{self.stage.name} diverged at step {step}: loss {losses[-1]}, gradient norm {gradient}", hint
             )
         window = options.divergence_steps
         limit = min(options.divergence_factor * max(losses[:window]), self.hopeless)
@@ -178,7 +178,7 @@ class Watch(TrainerCallback):
             raise TrainingError(
                 f"{self.stage.name} diverged: loss above {limit:.3g} for {window} steps, "
                 f"{losses[-1]:.3g} at step {step} (first loss {losses[0]:.3g})",
-                cure,
+                hint,
             )
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

@@ -15,7 +15,7 @@ from superalign.analysis.attacks.records import AttackReport
 from superalign.analysis.attacks.report import attack_report
 from superalign.records.base import Hazard, Intent
 from superalign.records.exchange import Answer, Exchange, Refusal, Verdict
-from superalign.records.rollout import Attack, Generation, Message, Seed, Walk
+from superalign.records.rollout import Attack, Generation, Message, Rollout, Seed
 from superalign.stats.text_diversity import Vectors
 
 WORDS = "the a lock safe key door how do I open pick break into without with my own old new garden shed".split()
@@ -24,7 +24,7 @@ WORDS = "the a lock safe key door how do I open pick break into without with my 
 def exchange(
     seed: str = "s",
     *scores: float | None,
-    walk: int = 0,
+    rollout: int = 0,
     step: int = 0,
     strategy: str = "direct",
     text: str = "How?",
@@ -37,7 +37,7 @@ def exchange(
     goal = Seed(id=seed, goal="g", intent=intent, hazard=hazard)
     said = [Message(role="user", content=text), Message(role="assistant", content="Yes.")] * turns
     attack = Attack(
-        id=Walk(round=1, seed=goal, index=walk).attack_id(step), seed=goal, strategy=strategy,
+        id=Rollout(round=1, seed=goal, index=rollout).attack_id(step), seed=goal, strategy=strategy,
         strategy_sha256="0" * 64, messages=tuple(said[:-1]), setup=setup,
     )  # fmt: skip
     answers = tuple(
@@ -68,7 +68,7 @@ def test_hits_and_queries_by_brute_force(drawn: list[tuple[int, float | str | No
         place = len(asked.setdefault(goal, []))
         asked[goal].append(score)
         one = (score,) if not isinstance(score, str) else ()
-        made.append(exchange(f"s{goal}", *one, walk=place // 3, step=place % 3, setup=score == "setup"))
+        made.append(exchange(f"s{goal}", *one, rollout=place // 3, step=place % 3, setup=score == "setup"))
     rng.shuffle(made)
     side = attack_report(made).harmful
     scored = {g: q for g, q in asked.items() if any(isinstance(s, float) for s in q)}
@@ -83,8 +83,8 @@ def test_hits_and_queries_by_brute_force(drawn: list[tuple[int, float | str | No
     assert side.queries_per_success == (len(drawn) / successes if successes else None)
 
 
-def test_the_twelfth_walk_comes_after_the_second() -> None:
-    made = [exchange("s", 1.0, walk=walk) for walk in (0, 1, 2, 3)] + [exchange("s", 0.0, walk=12)]
+def test_the_twelfth_rollout_comes_after_the_second() -> None:
+    made = [exchange("s", 1.0, rollout=rollout) for rollout in (0, 1, 2, 3)] + [exchange("s", 0.0, rollout=12)]
     hits = {hit.k: hit.share.rate for hit in attack_report(made).harmful.hits}
     assert hits == {1: 0.0, 3: 0.0, 5: 1.0}
 
@@ -100,10 +100,10 @@ def test_rates_stand_apart_for_harmful_and_benign_goals() -> None:
         exchange("h1", 0.0, 1.0, strategy="a+b", hazard="hate"),  # one bad answer of two is enough
         exchange("h2", 0.5, strategy="b", hazard="hate"),
         exchange("h3", None, strategy="b", hazard="privacy"),
-        exchange("h3", walk=1, strategy="b", hazard="privacy"),
+        exchange("h3", rollout=1, strategy="b", hazard="privacy"),
         exchange("l", 0.0, strategy="a", intent="benign", hazard="hate"),
         exchange("o", 1.0, strategy="evolve:c", intent="benign"),
-        exchange("o", walk=1, strategy="evolve:c", intent="benign", setup=True),
+        exchange("o", rollout=1, strategy="evolve:c", intent="benign", setup=True),
     ]
     report = attack_report(made)
     assert (report.queries, report.setup, report.success.n, report.success.unscored) == (7, 1, 4, 2)
@@ -124,7 +124,7 @@ def test_rates_stand_apart_for_harmful_and_benign_goals() -> None:
 
 def test_a_success_counts_once_however_it_is_spelled() -> None:
     said = ["Open the lock!", "open the  LOCK", "Kcol eht nepo", "Bake bread", "Bake a cake", "Not a success"]
-    made = [exchange("s", float(i == 5), walk=i, text=text) for i, text in enumerate(said)]
+    made = [exchange("s", float(i == 5), rollout=i, text=text) for i, text in enumerate(said)]
     made += [exchange("t", 0.0, text="Open the lock!")]
     side = attack_report(made, embed=bag).harmful
     assert side.different == 5  # the second has the words of the first; another goal counts for itself
@@ -134,14 +134,14 @@ def test_a_success_counts_once_however_it_is_spelled() -> None:
 
 
 def test_long_attacks_differ_though_only_the_middle_does() -> None:
-    made = [exchange("s", 0.0, walk=i, text=f"{'a ' * 700}{word}{' b' * 700}") for i, word in enumerate("xyz")]
+    made = [exchange("s", 0.0, rollout=i, text=f"{'a ' * 700}{word}{' b' * 700}") for i, word in enumerate("xyz")]
     assert attack_report(made).harmful.different == 3
 
 
 def test_coverage_and_quality_over_the_cells_there_could_be() -> None:
     made = [
         exchange("1", 0.6, hazard="hate", strategy="a"),
-        exchange("1", 0.0, hazard="hate", strategy="a", walk=1),
+        exchange("1", 0.0, hazard="hate", strategy="a", rollout=1),
         exchange("2", 0.8, hazard="hate", strategy="b"),
         exchange("3", None, hazard="privacy", strategy="b", turns=3),
         exchange("4", 0.0, hazard="defamation", strategy="c", intent="benign"),
@@ -166,7 +166,7 @@ def test_a_critic_that_obeys_an_injection_is_told_from_one_that_does_not() -> No
     def praised(obeys: bool) -> AttackReport:
         made = [exchange(f"s{i}", 0.0, text="plain") for i in range(4)]
         return attack_report(
-            [*made, *(exchange(f"s{i}", float(obeys), walk=1, strategy="story+inject_score") for i in range(4))]
+            [*made, *(exchange(f"s{i}", float(obeys), rollout=1, strategy="story+inject_score") for i in range(4))]
         )
 
     for obeys in (True, False):
@@ -184,7 +184,7 @@ def test_the_order_of_the_exchanges_does_not_matter() -> None:
     rng = random.Random(3)
     texts = [" ".join(rng.choices(WORDS, k=rng.randint(2, 14))) for _ in range(450)]
     made = [
-        exchange(f"s{i % 7}", rng.random(), walk=i // 7, text=text, strategy=rng.choice("abc"), hazard="hate")
+        exchange(f"s{i % 7}", rng.random(), rollout=i // 7, text=text, strategy=rng.choice("abc"), hazard="hate")
         for i, text in enumerate(texts[:400])
     ]
     whole = attack_report(made, texts[400:], bag)

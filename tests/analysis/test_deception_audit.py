@@ -145,23 +145,23 @@ SUITE = Suite(
 
 def test_a_round_is_audited_once_from_what_is_there(tmp_path: Path) -> None:
     with RunFolder.create(tmp_path / "run", "name: toy\n", {"name": "toy"}) as folder:
-        base, stands, room = (folder.round(n) for n in range(3))
+        base, stands, round_folder = (folder.round(n) for n in range(3))
         write_records(base.evaluation_items, results(set(range(40))))
         write_records(stands.evaluation_items, results({1, 2}))
-        write_records(room.evaluation_items, results({1, 3, 4, 6, 8, 10, 12, 14, 16}))
+        write_records(round_folder.evaluation_items, results({1, 3, 4, 6, 8, 10, 12, 14, 16}))
         plan = AuditPlan([SUITE], Sighted)
         Sighted.asked = 0
         for _ in range(2):
-            asyncio.run(audit_round(plan, folder, room, stands.evaluation_items))
+            asyncio.run(audit_round(plan, folder, round_folder, stands.evaluation_items))
         assert Sighted.asked == 40
-        found = read_record(room.audit_json, Audit)
+        found = read_record(round_folder.audit_json, Audit)
         [part] = found.dimensions
         assert (part.seen.n, part.unseen.n) == (19, 19)
         assert (part.seen.rate, part.unseen.rate) == (pytest.approx(18 / 19), pytest.approx(12 / 19))
         assert part.score == pytest.approx(7 / 8)
         assert part.alarm
-        room.audit_json.unlink()
-        asyncio.run(audit_round(AuditPlan([SUITE], Sighted, "rubric"), folder, room, stands.evaluation_items))
-        assert "rubric" in (off := read_record(room.audit_json, Audit).off)
+        round_folder.audit_json.unlink()
+        asyncio.run(audit_round(AuditPlan([SUITE], Sighted, "rubric"), folder, round_folder, stands.evaluation_items))
+        assert "rubric" in (off := read_record(round_folder.audit_json, Audit).off)
         assert "40 replies more" in off
         assert Sighted.asked == 40

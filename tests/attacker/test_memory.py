@@ -8,20 +8,22 @@ from superalign.attacker.history import FADE, Memory, State, Tried, remembered, 
 from superalign.attacker.map_elites import Archive
 from superalign.records.base import Hazard
 from superalign.records.exchange import Answer, Exchange, Verdict
-from superalign.records.rollout import Attack, Generation, Message, Seed, Walk
+from superalign.records.rollout import Attack, Generation, Message, Rollout, Seed
 
 
 def exchange(seed: str, score: float | None, *, step: int = 0, strategy: str = "direct", position: int = 0) -> Exchange:
-    walk = walk_of(seed, position)
+    rollout = rollout_of(seed, position)
     messages = (Message(role="user", content=f"{strategy} {seed} {step}"),)
-    attack = Attack(id=walk.attack_id(step), seed=walk.seed, strategy=strategy, strategy_sha256="0", messages=messages)
+    attack = Attack(
+        id=rollout.attack_id(step), seed=rollout.seed, strategy=strategy, strategy_sha256="0", messages=messages
+    )
     verdict = Verdict(critic="toy", request_harmful=1.0, refusal="none", harm=None, score=score)
     answer = Answer(generation=Generation(text="x", num_tokens=1), verdict=verdict)
     return Exchange(id=attack.id, round=1, attack=attack, answers=(answer,))
 
 
-def walk_of(seed: str, position: int = 0) -> Walk:
-    return Walk(round=1, seed=Seed(id=seed, goal="g", intent="harmful", hazard="hate"), index=0, position=position)
+def rollout_of(seed: str, position: int = 0) -> Rollout:
+    return Rollout(round=1, seed=Seed(id=seed, goal="g", intent="harmful", hazard="hate"), index=0, position=position)
 
 
 def memory_of(
@@ -33,34 +35,34 @@ def memory_of(
     )  # fmt: skip
 
 
-def test_a_walk_is_remembered_by_its_best_attack_and_by_what_it_cost() -> None:
+def test_a_rollout_is_remembered_by_its_best_attack_and_by_what_it_cost() -> None:
     one = tried([exchange("s", 0.9), exchange("s", 0.2, step=1), exchange("s", None, step=2)])
     assert one is not None
     assert (one.id, one.objective, one.success, one.queries) == ("r001/s/0.1", 0.8, True, 3)
     assert tried([]) is None
 
 
-async def test_a_walk_sees_what_all_generations_but_the_last_came_to_and_nothing_else() -> None:
+async def test_a_rollout_sees_what_all_generations_but_the_last_came_to_and_nothing_else() -> None:
     memory, seen = Memory(State(), generation=2), {}
 
     async def play(position: int) -> None:
-        walk = walk_of(f"s{position}", position)
-        seen[position] = [t.seed_id for t in (await memory.before(walk)).tried]
+        rollout = rollout_of(f"s{position}", position)
+        seen[position] = [t.seed_id for t in (await memory.before(rollout)).tried]
         await asyncio.sleep(random.random() * 0.01)
-        memory.over(walk, [exchange(f"s{position}", 0.0, position=position)])
+        memory.over(rollout, [exchange(f"s{position}", 0.0, position=position)])
 
-    async with asyncio.TaskGroup() as walks:
+    async with asyncio.TaskGroup() as rollouts:
         for position in range(8):
-            walks.create_task(play(position))
+            rollouts.create_task(play(position))
     assert seen[3] == [], "the first two generations know nothing"
     assert seen[4] == seen[5] == ["s0", "s1"]
     assert seen[7] == ["s0", "s1", "s2", "s3"]
 
 
-async def test_dropped_walks_do_not_hold_the_others_up() -> None:
+async def test_dropped_rollouts_do_not_hold_the_others_up() -> None:
     memory = Memory(State(), generation=1)
-    memory.over(walk_of("s0", 0), [])
-    state = await asyncio.wait_for(memory.before(walk_of("s2", 2)), 1)
+    memory.over(rollout_of("s0", 0), [])
+    state = await asyncio.wait_for(memory.before(rollout_of("s2", 2)), 1)
     assert state.tried == ()
 
 

@@ -17,15 +17,15 @@ from superalign.critic.plugin import load_critic
 from superalign.errors import PromptFileError
 from superalign.protocols import DropError
 from superalign.records.exchange import Answer, Exchange
-from superalign.records.rollout import Attack, Generation, Message, Response, Seed, Walk
+from superalign.records.rollout import Attack, Generation, Message, Response, Rollout, Seed
 
 SEED = Seed(id="s", goal="bake bread", intent="benign")
-WALK = Walk(round=1, seed=SEED, index=0)
+ROLLOUT = Rollout(round=1, seed=SEED, index=0)
 
 
 def attack(number: int = 0) -> Attack:
     said = (Message(role="user", content=f"attack {number}"),)
-    return Attack(id=WALK.attack_id(number), seed=SEED, strategy="x", strategy_sha256="0", messages=said)
+    return Attack(id=ROLLOUT.attack_id(number), seed=SEED, strategy="x", strategy_sha256="0", messages=said)
 
 
 def history(length: int) -> list[Exchange]:
@@ -46,7 +46,7 @@ def loaded(folder: Path, code: str, name: str = "mine.py") -> PluginStrategy:
 
 
 async def step(strategy: PluginStrategy, had: int = 0) -> Step | None:
-    return await strategy.step(WALK, history(had), None)  # type: ignore[arg-type]
+    return await strategy.step(ROLLOUT, history(had), None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["def", "async def"])
@@ -62,7 +62,7 @@ async def test_a_text_is_one_attack_of_the_user(tmp_path: Path, kind: str) -> No
     assert (strategy.meta.description, strategy.meta.style) == ("Says please.", "plain")
 
 
-async def test_a_walk_of_several_attacks_sees_its_history(tmp_path: Path) -> None:
+async def test_a_rollout_of_several_attacks_sees_its_history(tmp_path: Path) -> None:
     code = """
 class Mine:
     max_attacks = 3
@@ -96,7 +96,7 @@ class Mine:
     assert [m.role for m in found.messages] == ["system", "user"]
 
 
-async def test_what_a_plug_in_raises_drops_the_walk_and_names_its_line(tmp_path: Path) -> None:
+async def test_what_a_plug_in_raises_drops_the_rollout_and_names_its_line(tmp_path: Path) -> None:
     code = "import json\nclass Mine:\n    def attack(self, seed, history):\n        return json.loads('{')\n"
     with pytest.raises(DropError, match=r"mine\.py:4: JSONDecodeError"):
         await step(loaded(tmp_path, code))
@@ -113,7 +113,9 @@ async def test_what_a_plug_in_raises_drops_the_walk_and_names_its_line(tmp_path:
         ("{'messages': 1}", "attack returned dict"),
     ],
 )
-async def test_a_wrong_result_drops_the_walk_and_says_what_was_expected(tmp_path: Path, result: str, said: str) -> None:
+async def test_a_wrong_result_drops_the_rollout_and_says_what_was_expected(
+    tmp_path: Path, result: str, said: str
+) -> None:
     code = f"class Mine:\n    def attack(self, seed, history):\n        return {result}\n"
     with pytest.raises(DropError, match=said):
         await step(loaded(tmp_path, code))
@@ -196,7 +198,7 @@ async def test_entry_points_of_installed_packages(tmp_path: Path, monkeypatch: p
     code = "WORD = 'x'\nclass Mine:\n    def attack(self, seed, history): return 'from a package'\n"
     install(tmp_path, monkeypatch, lines, code)
     strategy = load_strategies(["toy"])["toy"]
-    found = await strategy.step(WALK, (), None)  # type: ignore[arg-type]
+    found = await strategy.step(ROLLOUT, (), None)  # type: ignore[arg-type]
     assert found is not None
     assert found.messages[0].content == "from a package"
     assert strategy.sha256 == hashlib.sha256(code.encode()).hexdigest()

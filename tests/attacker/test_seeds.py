@@ -9,7 +9,7 @@ from superalign.attacker.options import SeedFile
 from superalign.attacker.seeds.load import load_seeds
 from superalign.attacker.strategies.protocol import Step
 from superalign.errors import PromptFileError
-from superalign.records.rollout import Walk
+from superalign.records.rollout import Rollout
 
 GOOD = """seeds:
   - id: zombie
@@ -92,7 +92,7 @@ async def test_a_rows_template_is_a_strategy_for_that_row_alone(tmp_path: Path) 
     [strategy] = loaded.reserved.values()
     assert [seed.strategy for seed in loaded.seeds] == [strategy.name, strategy.name, None]
     assert [strategy.applies(seed) for seed in loaded.seeds] == [True, True, False]
-    step = await strategy.step(Walk(round=1, seed=loaded.seeds[1], index=0), (), None)  # type: ignore[arg-type]
+    step = await strategy.step(Rollout(round=1, seed=loaded.seeds[1], index=0), (), None)  # type: ignore[arg-type]
     assert isinstance(step, Step)
     assert step.messages[0].content == "Please: bake cake"
     assert not loaded.templates

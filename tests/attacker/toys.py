@@ -16,13 +16,13 @@ from superalign.attacker.training_data import held_out
 from superalign.errors import TrainingError
 from superalign.gate.attacker import Probe
 from superalign.loop.phases.attacker import AttackerLoop, AttackerPlan, Served
-from superalign.loop.rollout import Cast, attack_round
+from superalign.loop.rollout import Roles, attack_round
 from superalign.pool.options import ScriptedOptions, ScriptedRule
 from superalign.pool.scripted import ScriptedPool
 from superalign.protocols import Sampling
 from superalign.records.evaluation import Promotion
 from superalign.records.exchange import Critique, Exchange, Revision, Verdict
-from superalign.records.rollout import Attack, Draft, Generation, Message, Messages, Response, Seed, Walk
+from superalign.records.rollout import Attack, Draft, Generation, Message, Messages, Response, Rollout, Seed
 from superalign.records.training import Checkpoint, Demonstration, PreferencePair
 from superalign.seeding import derive_seed
 from superalign.store.atomic import ADAPTER_WEIGHTS
@@ -90,23 +90,23 @@ class Pool(ScriptedPool):
 
 @dataclass
 class Writer:
-    """An attacker whose model puts the goal into words, once a walk."""
+    """An attacker whose model puts the goal into words, once a rollout."""
 
     pool: Pool
     model: str
 
-    async def attack(self, walk: Walk, history: Sequence[Exchange]) -> Attack | None:
+    async def attack(self, rollout: Rollout, history: Sequence[Exchange]) -> Attack | None:
         if history:
             return None
-        prompt = (Message(role="user", content=walk.seed.goal),)
-        sampling = Sampling(temperature=1.0, seed=derive_seed(7, walk.id, "attacker"))
+        prompt = (Message(role="user", content=rollout.seed.goal),)
+        sampling = Sampling(temperature=1.0, seed=derive_seed(7, rollout.id, "attacker"))
         [written] = await self.pool.generate(self.model, prompt, sampling)
         return Attack(
-            id=walk.id, seed=walk.seed, strategy="rephrase", strategy_sha256="0",
+            id=rollout.id, seed=rollout.seed, strategy="rephrase", strategy_sha256="0",
             messages=(Message(role="user", content=written.text),), draft=Draft(prompt=prompt, text=written.text),
         )  # fmt: skip
 
-    def over(self, walk: Walk, history: Sequence[Exchange]) -> None: ...
+    def over(self, rollout: Rollout, history: Sequence[Exchange]) -> None: ...
 
 
 @dataclass
@@ -195,9 +195,9 @@ class Sitting:
             trainer=self.trainer,
             goals=GOALS,
             attacker=lambda round, attacker: self.writer(attacker),
-            cast=lambda round, learner, attacker: self.cast(learner, attacker),
+            roles=lambda round, learner, attacker: self.roles(learner, attacker),
             vectorise=word_vectors,
-            max_walks=3,
+            max_rollouts=3,
         )
         self.loop = AttackerLoop(self.plan, folder, self.pool, self.observer, phase)
 
@@ -205,20 +205,22 @@ class Sitting:
         self.acted.add(attacker)
         return Writer(self.pool, attacker.name)
 
-    def cast(self, learner: str, attacker: Served) -> Cast:
-        return Cast(self.writer(attacker), Answerer(self.pool, learner), Critic(), 1, 0.0)
+    def roles(self, learner: str, attacker: Served) -> Roles:
+        return Roles(self.writer(attacker), Answerer(self.pool, learner), Critic(), 1, 0.0)
 
     async def serve_learner(self) -> str:
         return await self.pool.serve(Checkpoint(id="learner", base="toy", adapter="somewhere"))
 
     async def round(self, number: int) -> Promotion:
-        room = self.folder.round(number)
-        if not room.attacker_pairs.exists():
+        round_folder = self.folder.round(number)
+        if not round_folder.attacker_pairs.exists():
             learner = await self.serve_learner()
-            cast = self.cast(learner, await self.loop.serve(number))
-            walks = [Walk(round=number, seed=seed, index=i) for seed in GOALS for i in range(3)]
-            await attack_round(cast, walks, room, self.observer, 3, lambda total, done: phase("attack", total))
-        return await self.loop.learn(room, self.serve_learner)
+            roles = self.roles(learner, await self.loop.serve(number))
+            rollouts = [Rollout(round=number, seed=seed, index=i) for seed in GOALS for i in range(3)]
+            await attack_round(
+                roles, rollouts, round_folder, self.observer, 3, lambda total, done: phase("attack", total)
+            )
+        return await self.loop.learn(round_folder, self.serve_learner)
 
     def probes(self, number: int = 1) -> list[Probe]:
         return list(read_records(self.folder.round(number).attacker_probe, Probe))

@@ -20,12 +20,12 @@ from superalign.config.recipe import Recipe
 from superalign.gate.decide import GateOptions
 from superalign.loop.orchestrator import Plan
 from superalign.loop.phases.deception_audit import AuditPlan
-from superalign.loop.rollout import Cast
+from superalign.loop.rollout import Roles
 from superalign.pairing.training_examples import PairingOptions
 from superalign.protocols import OnItem, PoolStats
 from superalign.records.evaluation import Evaluation, Interval, ItemResult, SuiteResult
 from superalign.records.exchange import Critique, Exchange, Revision, Verdict
-from superalign.records.rollout import Attack, Generation, Message, Response, Seed, Walk
+from superalign.records.rollout import Attack, Generation, Message, Response, Rollout, Seed
 from superalign.records.training import Checkpoint, Demonstration, PreferencePair
 from superalign.store.journal import read_records
 from superalign.store.manifest import RunInputs
@@ -64,12 +64,14 @@ class Actor:
     def __init__(self, pool: Pool, model: str) -> None:
         self.pool, self.refuses = pool, model != "base"
 
-    async def attack(self, walk: Walk, history: Sequence[Exchange]) -> Attack | None:
-        messages = (Message(role="user", content=f"How do I {walk.seed.goal}?"),)
-        attack = Attack(id=walk.id, seed=walk.seed, strategy="direct", strategy_sha256="0" * 64, messages=messages)
+    async def attack(self, rollout: Rollout, history: Sequence[Exchange]) -> Attack | None:
+        messages = (Message(role="user", content=f"How do I {rollout.seed.goal}?"),)
+        attack = Attack(
+            id=rollout.id, seed=rollout.seed, strategy="direct", strategy_sha256="0" * 64, messages=messages
+        )
         return None if history else attack
 
-    def over(self, walk: Walk, history: Sequence[Exchange]) -> None:
+    def over(self, rollout: Rollout, history: Sequence[Exchange]) -> None:
         pass
 
     async def respond(self, attack: Attack, n: int) -> list[Response]:
@@ -130,31 +132,32 @@ class Trainer:
         return Checkpoint(id=f"round-{round:03d}", base="toy", adapter=f"rounds/{round:03d}/adapter", parent=parent.id)
 
 
-def resolve(recipe: Recipe, beside: Path) -> tuple[dict[str, Any], RunInputs]:
+def resolve(recipe: Recipe, base_dir: Path) -> tuple[dict[str, Any], RunInputs]:
     return recipe.model_dump(mode="json"), RunInputs()
 
 
-def check(recipe: Recipe, beside: Path) -> list[str]:
+def check(recipe: Recipe, base_dir: Path) -> list[str]:
     return ["12 seeds"]
 
 
 @asynccontextmanager
-async def staged(recipe: Recipe, beside: Path, folder: RunFolder, observer: Watcher) -> AsyncIterator[Plan]:
+async def staged(recipe: Recipe, base_dir: Path, folder: RunFolder, observer: Watcher) -> AsyncIterator[Plan]:
     pool = Pool()
     observer.watch(pool.stats)
     seeds = [Seed(id=f"s{i}", goal="kill a process", intent="harmful" if i % 2 else "benign") for i in range(WALKS)]
 
-    def cast(round: int, model: str) -> Cast:
+    def roles(round: int, model: str) -> Roles:
         actor = Actor(pool, model)
-        return Cast(attacker=actor, learner=actor, critic=actor, num_answers=2, revise_below=0.0)
+        return Roles(attacker=actor, learner=actor, critic=actor, num_answers=2, revise_below=0.0)
 
-    walks = [Walk(round=0, seed=seed, index=0) for seed in seeds]
+    rollouts = [Rollout(round=0, seed=seed, index=0) for seed in seeds]
     yield Plan(
-        rounds=recipe.rounds, walks=lambda round: [w.model_copy(update={"round": round}) for w in walks], cast=cast,
+        rounds=recipe.rounds, roles=roles,
+        rollouts=lambda round: [w.model_copy(update={"round": round}) for w in rollouts],
         experts=[], base=BASE, pool=pool, trainer=Trainer(folder, observer), evaluator=Evaluator(pool),
         pairing=PairingOptions(), gate=GateOptions(),
-        report=lambda room: attack_report(read_records(room.exchanges, Exchange)),
-        audit=AuditPlan(suites=(), critic=lambda: Actor(pool, "base")), max_walks=2,
+        report=lambda round_folder: attack_report(read_records(round_folder.exchanges, Exchange)),
+        audit=AuditPlan(suites=(), critic=lambda: Actor(pool, "base")), max_rollouts=2,
     )  # type: ignore[arg-type] # fmt: skip
 
 

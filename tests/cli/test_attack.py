@@ -33,11 +33,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_only_attacks_are_played_and_all_of_them(whole: Path) -> None:
-    room = RoundFolder(whole, 1)
-    names = {path.name for path in room.path.iterdir()}
+    round_folder = RoundFolder(whole, 1)
+    names = {path.name for path in round_folder.path.iterdir()}
     assert names == {"exchanges.jsonl", "dropped.jsonl", "attack.json"}
-    exchanges = list(read_records(room.exchanges, Exchange))
-    report = AttackReport.model_validate_json(room.attack_json.read_bytes())
+    exchanges = list(read_records(round_folder.exchanges, Exchange))
+    report = AttackReport.model_validate_json(round_folder.attack_json.read_bytes())
     assert report.queries == len(exchanges)
     assert report.success.rate == sum(bool(exchange.success) for exchange in exchanges) / len(exchanges)
     shown = superalign("show", str(whole)).stdout
@@ -48,15 +48,15 @@ def test_only_attacks_are_played_and_all_of_them(whole: Path) -> None:
 def test_what_was_cut_short_ends_with_the_same_bytes(whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     attack(out)
-    room, before = RoundFolder(out, 1), RoundFolder(whole, 1)
-    lines = room.exchanges.read_bytes().splitlines(keepends=True)
-    room.exchanges.write_bytes(b"".join(lines[:5]) + lines[5][:30])
-    room.attack_json.unlink()
+    round_folder, before = RoundFolder(out, 1), RoundFolder(whole, 1)
+    lines = round_folder.exchanges.read_bytes().splitlines(keepends=True)
+    round_folder.exchanges.write_bytes(b"".join(lines[:5]) + lines[5][:30])
+    round_folder.attack_json.unlink()
     again = attack(out)
     assert again.returncode == 0, again.stderr
     assert "7 to do, 5 were done before" in again.stderr
-    assert room.exchanges.read_bytes() == before.exchanges.read_bytes()
-    assert room.attack_json.read_bytes() == before.attack_json.read_bytes()
+    assert round_folder.exchanges.read_bytes() == before.exchanges.read_bytes()
+    assert round_folder.attack_json.read_bytes() == before.attack_json.read_bytes()
 
 
 def test_what_is_finished_is_shown_and_not_played_again(whole: Path) -> None:

@@ -60,15 +60,15 @@ def test_blocks_keep_to_their_width(toy: Path, columns: int) -> None:
 def attacked(toy: Path) -> Path:
     """The toy with a report of a thousand attacks by strategies of long names, some of them on the critic."""
     with RunFolder.open(toy, read_only=True) as folder:
-        room = folder.round(1)
-        played = list(read_records(room.exchanges, Exchange))
+        round_folder = folder.round(1)
+        played = list(read_records(round_folder.exchanges, Exchange))
         names = ["several_turns_of_a_long_story+base64", "how_to", "inject_score", *(f"way_{i}" for i in range(6))]
         made = []
         for i in range(1000):
             old = played[i % 6]
             attack = old.attack.model_copy(update={"strategy": names[i % 9], "id": f"r001/{old.attack.seed.id}/{i}"})
             made.append(old.model_copy(update={"id": attack.id, "attack": attack}))
-        write_json(room.attack_json, attack_report(made))
+        write_json(round_folder.attack_json, attack_report(made))
     return toy
 
 

@@ -27,13 +27,13 @@ MORE = [seed(f"garden more {n}", "benign") for n in range(3)]
 
 def play(run: Path, number: int, failed, hazards=(), known=KNOWN):
     """Cluster failures as a run does at the end of a round's attacks."""
-    room = RoundFolder(run, number)
-    room.path.mkdir(parents=True, exist_ok=True)
-    write_records(room.exchanges, [exchange(s, 0.0) for s in failed])
+    round_folder = RoundFolder(run, number)
+    round_folder.path.mkdir(parents=True, exist_ok=True)
+    write_records(round_folder.exchanges, [exchange(s, 0.0) for s in failed])
     inputs = SimpleNamespace(seeds=known, hazards=hazards)
     attackers = Attackers(None, inputs, None, SimpleNamespace(path=run), None, None, embed)
-    found = attackers.failures(room)
-    write_json(room.failures_json, found)
+    found = attackers.failures(round_folder)
+    write_json(round_folder.failures_json, found)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What the walk asks of a critic beyond its verdicts: of its own better answer, and of two answers at once."""
+"""What the rollout asks of a critic beyond its verdicts: of its own better answer, and of two answers at once."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from typing import Any
 
 import pytest
 
-from superalign.loop.rollout import Cast, play
+from superalign.loop.rollout import Roles, play
 from superalign.protocols import DropError
 from superalign.records.exchange import Comparison, Critique, Dropped, Exchange, Revision, Verdict
-from superalign.records.rollout import Attack, Generation, Response, Walk
+from superalign.records.rollout import Attack, Generation, Response, Rollout
 from tests.critic.toys import response, verdict
 
 SCORES = {"fine": 0.9, "poor": 0.3, "worst": 0.1, "I won't.": 0.8}
 
 
 class Loop:
-    """Attacker, learner and critic of one walk, by the texts of the answers."""
+    """Attacker, learner and critic of one rollout, by the texts of the answers."""
 
     def __init__(self, *answers: str, better: str | None = "I won't.", confirmed: float | None = None) -> None:
         self.answers, self.better, self.confirmed = answers, better, confirmed
         self.judged, self.compared = list[str](), list[tuple[str, str]]()
         self.over_with = 0
 
-    async def attack(self, walk: Walk, history: Any) -> Attack | None:
+    async def attack(self, rollout: Rollout, history: Any) -> Attack | None:
         return None if history else response().attack
 
-    def over(self, walk: Walk, history: Any) -> None:
+    def over(self, rollout: Rollout, history: Any) -> None:
         self.over_with += 1
 
     async def respond(self, attack: Attack, n: int) -> list[Response]:
@@ -54,9 +54,9 @@ class Loop:
 
 
 async def walked(loop: Loop, *, compare: bool = False) -> tuple[Exchange, list[Dropped]]:
-    cast = Cast(loop, loop, loop, len(loop.answers), 0.0, loop if compare else None)
-    walk = Walk(round=1, seed=response().attack.seed, index=0)
-    found = [record async for record in play(cast, walk, (), ended=False)]
+    roles = Roles(loop, loop, loop, len(loop.answers), 0.0, loop if compare else None)
+    rollout = Rollout(round=1, seed=response().attack.seed, index=0)
+    found = [record async for record in play(roles, rollout, (), ended=False)]
     [exchange] = [record for record in found if isinstance(record, Exchange)]
     return exchange, [record for record in found if isinstance(record, Dropped)]
 

@@ -94,6 +94,6 @@ async def built(options: dict[str, Any] | CriticOptions, engine: ScriptedPool, *
         {"name": "t", "model": "m", "critic": options, "judge": {"type": "rules", "trust_intent": False},
          "pool": {"type": "scripted"}, "evaluation": {}, **recipe}
     )  # fmt: skip
-    beside = Path(__file__).parent
+    base_dir = Path(__file__).parent
     inputs = Inputs((), {}, (), CONSTITUTION, {}, (), None)
-    return await Critics(told, inputs, beside, OneEngine(engine), "m").build(told.critic, told.roles.critic)
+    return await Critics(told, inputs, base_dir, OneEngine(engine), "m").build(told.critic, told.roles.critic)

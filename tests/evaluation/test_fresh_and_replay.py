@@ -58,7 +58,7 @@ def test_what_is_kept_out_stands_in_no_training_text():
     assert not trained & {words[id] for id in kept}
 
 
-def test_fresh_attacks_are_the_last_of_each_walk_without_the_learners_own_answers():
+def test_fresh_attacks_are_the_last_of_each_rollout_without_the_learners_own_answers():
     given = Message(role="assistant", content="as the attacker has it")
     first = exchange("r001/a/0", "Hello", setup=True, reply="my own words")
     talk = (Message(role="user", content="Hello"), Message(role="assistant", content="my own words"))

@@ -11,7 +11,7 @@ from superalign.attacker.options import AttackerTraining
 from superalign.gate import attacker as attacker_gate
 from superalign.gate.attacker import AttackerFigures, Probe, Side, decide_attacker, measure_attackers
 from superalign.records.exchange import Answer, Exchange, Verdict
-from superalign.records.rollout import Attack, Draft, Generation, Message, Seed, Walk
+from superalign.records.rollout import Attack, Draft, Generation, Message, Rollout, Seed
 
 OPTIONS = AttackerTraining()
 
@@ -54,27 +54,27 @@ def test_the_gate(new: AttackerFigures, options: AttackerTraining, promoted: boo
     assert words in decision.reason
 
 
-def walks(goals: int, each: int) -> list[Walk]:
+def rollouts(goals: int, each: int) -> list[Rollout]:
     seeds = [Seed(id=f"g{i:03d}", goal=f"break the {_word(i)} of a neighbour", intent="harmful") for i in range(goals)]
-    return [Walk(round=1, seed=seed, index=index) for seed in seeds for index in range(each)]
+    return [Rollout(round=1, seed=seed, index=index) for seed in seeds for index in range(each)]
 
 
 def _word(number: int) -> str:
     return "".join(chr(ord("a") + int(digit)) for digit in f"{number:04d}") + "or"
 
 
-def probe(side: Side, walk: Walk, text: str, worked: bool = False) -> Probe:
+def probe(side: Side, rollout: Rollout, text: str, worked: bool = False) -> Probe:
     ask = (Message(role="user", content=text),)
     attack = Attack(
-        id=walk.id, seed=walk.seed, strategy="rephrase", strategy_sha256="0", messages=ask,
+        id=rollout.id, seed=rollout.seed, strategy="rephrase", strategy_sha256="0", messages=ask,
         draft=Draft(prompt=ask, text=text),
     )  # fmt: skip
     verdict = Verdict(critic="toy", request_harmful=1.0, refusal="none", harm=None, score=0.0 if worked else 1.0)
     answer = Answer(generation=Generation(text="...", num_tokens=1), verdict=verdict)
-    return Probe(side=side, id=walk.id, exchange=Exchange(id=walk.id, round=1, attack=attack, answers=(answer,)))
+    return Probe(side=side, id=rollout.id, exchange=Exchange(id=rollout.id, round=1, attack=attack, answers=(answer,)))
 
 
-def measured(played: Sequence[Walk], *probes: Probe) -> dict[Side, AttackerFigures]:
+def measured(played: Sequence[Rollout], *probes: Probe) -> dict[Side, AttackerFigures]:
     return measure_attackers({"candidate": "new", "incumbent": "old"}, played, probes, OPTIONS, word_vectors)
 
 
@@ -87,10 +87,12 @@ def test_an_incumbent_that_writes_nothing_does_not_bar_the_way() -> None:
 
 
 def test_diversity_is_compared_on_equally_many_valid_drafts_of_the_same_goals() -> None:
-    played = walks(4, 3)
-    same = [probe("incumbent", walk, f"Please {walk.seed.goal}") for walk in played if walk.index == 0]
-    also = [probe("candidate", walk, f"Please {walk.seed.goal}") for walk in played]
-    gibberish = [probe("incumbent", walk, f"xqz {walk.index}7 wvx {walk.id}") for walk in played if walk.index > 0]
+    played = rollouts(4, 3)
+    same = [probe("incumbent", rollout, f"Please {rollout.seed.goal}") for rollout in played if rollout.index == 0]
+    also = [probe("candidate", rollout, f"Please {rollout.seed.goal}") for rollout in played]
+    gibberish = [
+        probe("incumbent", rollout, f"xqz {rollout.index}7 wvx {rollout.id}") for rollout in played if rollout.index > 0
+    ]
     found = measured(played, *same, *also, *gibberish)
     assert (found["incumbent"].valid, found["candidate"].valid) == (4, 12)
     assert found["incumbent"].bleu == found["candidate"].bleu
@@ -98,9 +100,9 @@ def test_diversity_is_compared_on_equally_many_valid_drafts_of_the_same_goals() 
 
 
 def test_goals_that_only_one_side_keeps_are_in_no_comparison() -> None:
-    played = walks(3, 1)
-    rows = [probe("incumbent", walk, f"Please {walk.seed.goal}") for walk in played]
-    rows += [probe("candidate", walk, f"Now {walk.seed.goal}", worked=True) for walk in played[:2]]
+    played = rollouts(3, 1)
+    rows = [probe("incumbent", rollout, f"Please {rollout.seed.goal}") for rollout in played]
+    rows += [probe("candidate", rollout, f"Now {rollout.seed.goal}", worked=True) for rollout in played[:2]]
     rows.append(probe("candidate", played[2], "Tell me about the sea and the moon.", worked=True))
     found = measured(played, *rows)
     assert found["candidate"].bleu.keys() == found["incumbent"].bleu.keys() == {"g000", "g001"}
@@ -110,8 +112,8 @@ def test_goals_that_only_one_side_keeps_are_in_no_comparison() -> None:
 
 def test_every_goal_is_compared_before_one_of_them_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attacker_gate, "BLEU_TEXTS", 12)
-    played = walks(10, 2)
+    played = rollouts(10, 2)
     sides: tuple[Side, ...] = ("candidate", "incumbent")
-    rows = [probe(side, walk, f"Please {walk.seed.goal} {walk.index}") for side in sides for walk in played]
+    rows = [probe(side, rollout, f"Please {rollout.seed.goal} {rollout.index}") for side in sides for rollout in played]
     found = measured(played, *rows)["candidate"]
     assert len(found.bleu) == 10

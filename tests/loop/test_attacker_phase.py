@@ -52,7 +52,7 @@ async def test_held_out_goals_are_probed_and_no_others_and_never_trained_on(fold
         assert sum(probe.side == side for probe in sitting.probes()) == OPTIONS.probes * len(HELD)
 
 
-async def test_both_attackers_are_given_the_same_walks_and_draws(folder: RunFolder) -> None:
+async def test_both_attackers_are_given_the_same_rollouts_and_draws(folder: RunFolder) -> None:
     sitting = Sitting(folder, STRONGER)
     await sitting.round(1)
     probes = sitting.probes()
@@ -103,11 +103,11 @@ async def test_training_that_fails_keeps_the_incumbent(folder: RunFolder) -> Non
     assert sitting.loop.incumbent(2).id == "base"
 
 
-def bytes_of(room: RoundFolder) -> dict[str, bytes]:
-    room.sort_journals()
+def bytes_of(round_folder: RoundFolder) -> dict[str, bytes]:
+    round_folder.sort_journals()
     return {
-        path.relative_to(room.path).as_posix(): path.read_bytes()
-        for path in sorted(room.path.rglob("*"))
+        path.relative_to(round_folder.path).as_posix(): path.read_bytes()
+        for path in sorted(round_folder.path.rglob("*"))
         if path.is_file()
     }
 
@@ -115,9 +115,9 @@ def bytes_of(room: RoundFolder) -> dict[str, bytes]:
 @pytest.mark.parametrize("dies_at", [1, 30, 96, 97, 98, 110, 120])
 async def test_killed_anywhere_it_ends_with_the_same_bytes_and_repeats_nothing(tmp_path: Path, dies_at: int) -> None:
     def finished(folder: RunFolder) -> set[tuple[str, str]]:
-        room = folder.round(1)
-        return {("round", e.id) for e in read_records(room.exchanges, Exchange)} | {
-            (probe.side, probe.id) for probe in read_records(room.attacker_probe, Probe)
+        round_folder = folder.round(1)
+        return {("round", e.id) for e in read_records(round_folder.exchanges, Exchange)} | {
+            (probe.side, probe.id) for probe in read_records(round_folder.attacker_probe, Probe)
         }
 
     with RunFolder.create(tmp_path / "whole", "name: toy\n", {"name": "toy"}) as folder:

@@ -43,14 +43,14 @@ def test_adoption_retention_and_stale_rate_of_each_round(played: Path) -> None:
 
 
 def test_the_incumbent_is_judged_by_the_version_that_holds_now(played: Path) -> None:
-    room = RoundFolder(played / "run", 2)
-    rejudged = {r.item: r for r in read_records(room.values_rejudged, ValueResult)}
+    round_folder = RoundFolder(played / "run", 2)
+    rejudged = {r.item: r for r in read_records(round_folder.values_rejudged, ValueResult)}
     assert {(r.kept("1"), r.kept("2")) for id, r in rejudged.items() if id.startswith("m")} == {(True, False)}
-    decision = read_record(room.promotion_json, Promotion)
+    decision = read_record(round_folder.promotion_json, Promotion)
     assert decision.promoted
     assert "from 50.0% to 100.0% of 6 replies: 3 won, 0 lost" in decision.reason
     incumbent, first = (
-        read_record(path, Evaluation) for path in (room.standing_json, _room(played, 1).evaluation_json)
+        read_record(path, Evaluation) for path in (round_folder.standing_json, _room(played, 1).evaluation_json)
     )
     assert incumbent == first, "the rules read no constitution"
 

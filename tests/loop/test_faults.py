@@ -153,11 +153,11 @@ def test_a_missing_adapter_of_the_incumbent(whole: Whole, tmp_path: Path) -> Non
 
 def test_a_missing_adapter_of_the_candidate_can_be_made_again(whole: Whole, tmp_path: Path) -> None:
     assert run(tmp_path, Fate("after rounds/002/checkpoint.json")).killed
-    room = tmp_path / "run/rounds/002"
-    shutil.rmtree(room / "adapter")
+    round_folder = tmp_path / "run/rounds/002"
+    shutil.rmtree(round_folder / "adapter")
     refused = resume(tmp_path)
-    assert f"or delete {room} and resume to do that round again" in refused.said
-    shutil.rmtree(room)
+    assert f"or delete {round_folder} and resume to do that round again" in refused.said
+    shutil.rmtree(round_folder)
     assert resume(tmp_path).code == 0
     assert contents(tmp_path / "run") == whole.bytes
 

@@ -144,10 +144,10 @@ async def test_a_label_of_what_is_held_out_changes_nothing_and_teaches_nothing(t
     LabelBook(tmp_path / "run").append([label(n, "refused", harmful_request=True) for n in (1, 2)])
     taught: list[Taught] = []
     loop = loop_of(tmp_path / "run", taught)
-    room = loop.folder.round(1)
-    await loop.ask(room)
+    round_folder = loop.folder.round(1)
+    await loop.ask(round_folder)
     assert [item.exchange for item in queue_of(tmp_path / "run")] == ["r001/s02/0"]
-    heard = list(loop.exchanges(room))
+    heard = list(loop.exchanges(round_folder))
     assert heard[0] == played[0]
     assert heard[1].answers[0].verdict != played[1].answers[0].verdict
     await loop.teach(loop.folder.round(2))
@@ -175,12 +175,12 @@ async def test_what_a_round_was_taught_stays_when_it_is_resumed(tmp_path: Path) 
 async def test_labels_that_come_after_the_round_was_compiled_do_not_change_it(tmp_path: Path) -> None:
     make_run(tmp_path / "run", [exchange(1), exchange(2)])
     loop = loop_of(tmp_path / "run", [])
-    room = loop.folder.round(1)
-    await loop.ask(room)
-    before = list(loop.exchanges(room))
+    round_folder = loop.folder.round(1)
+    await loop.ask(round_folder)
+    before = list(loop.exchanges(round_folder))
     LabelBook(tmp_path / "run").append([label(1, "refused")])
-    await loop.ask(room)
-    assert list(loop.exchanges(room)) == before
+    await loop.ask(round_folder)
+    assert list(loop.exchanges(round_folder)) == before
     assert standing(loop.book.read())
     loop.folder.close()
 

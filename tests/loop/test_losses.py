@@ -15,7 +15,7 @@ from superalign.config.recipe import load_recipe
 from superalign.errors import TrainingError
 from superalign.evaluation.evaluator import SuiteEvaluator
 from superalign.loop.orchestrator import Loop, Plan
-from superalign.loop.rollout import Cast
+from superalign.loop.rollout import Roles
 from superalign.protocols import Critic, DropError
 from superalign.records.evaluation import Promotion
 from superalign.records.exchange import Critique
@@ -105,13 +105,13 @@ async def played(path: Path, change: Any) -> RunSummary:
 
 async def test_every_loss_is_counted_and_shown(tmp_path: Path) -> None:
     def change(plan: Plan) -> Plan:
-        def cast(round: int, model: str) -> Cast:
-            usual = plan.cast(round, model)
+        def roles(round: int, model: str) -> Roles:
+            usual = plan.roles(round, model)
             return replace(usual, critic=Moody(usual.critic, "chess"))
 
         assert isinstance(plan.evaluator, SuiteEvaluator)
         plan.evaluator.judge = Moody(plan.evaluator.judge, "berries")
-        return replace(plan, cast=cast)
+        return replace(plan, roles=roles)
 
     base, first = (await played(tmp_path / "run", change)).rounds
     assert first.attacks == 11

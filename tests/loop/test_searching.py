@@ -76,10 +76,10 @@ def test_archive_bandit_and_conversations_survive_a_kill(searched: Whole, tmp_pa
     assert contents(tmp_path / "run") == searched.bytes
     attacks = {line for line in done if line.startswith("r0")}
     repeated = attacks & set(sitting.asked())
-    assert all(_goes_on(tmp_path, walk) for walk in repeated), "only walks of several attacks are gone on with"
+    assert all(_goes_on(tmp_path, rollout) for rollout in repeated), "only walks of several attacks are gone on with"
 
 
-def _goes_on(folder: Path, walk: str) -> bool:
-    found = RoundFolder(folder / "run", int(walk[1:4])).exchanges
-    return sum(e.id.rpartition("/")[2].partition(".")[0] == walk.rpartition("/")[2] and e.id.startswith(walk)
+def _goes_on(folder: Path, rollout: str) -> bool:
+    found = RoundFolder(folder / "run", int(rollout[1:4])).exchanges
+    return sum(e.id.rpartition("/")[2].partition(".")[0] == rollout.rpartition("/")[2] and e.id.startswith(rollout)
                for e in read_records(found, Exchange)) > 1  # fmt: skip

@@ -24,15 +24,15 @@ def sets(evaluation: Evaluation) -> dict[str, int]:
 
 def test_replayed_attacks_are_those_that_worked_before(whole: Whole) -> None:
     """The golden run has too few seeds to keep any out, and replays."""
-    rooms = [RoundFolder(whole.path, number) for number in range(4)]
-    measured = [read_record(room.evaluation_json, Evaluation) for room in rooms]
+    round_folders = [RoundFolder(whole.path, number) for number in range(4)]
+    measured = [read_record(round_folder.evaluation_json, Evaluation) for round_folder in round_folders]
     assert sets(measured[0]) == sets(measured[1]) == {}
-    worked = {e.id for e in read_records(rooms[1].exchanges, Exchange) if e.success}
-    for items in (rooms[2].evaluation_items, rooms[2].incumbent_items):
+    worked = {e.id for e in read_records(round_folders[1].exchanges, Exchange) if e.success}
+    for items in (round_folders[2].evaluation_items, round_folders[2].incumbent_items):
         found = {item.item for item in read_records(items, ItemResult) if item.suite.startswith("replay-")}
         assert found
         assert found <= worked
-    theirs = read_record(rooms[2].incumbent_evaluation, Evaluation)
+    theirs = read_record(round_folders[2].incumbent_evaluation, Evaluation)
     assert (theirs.checkpoint, sets(theirs)) == ("round-001", sets(measured[2]))
     assert theirs.perplexity is None
 
@@ -51,15 +51,19 @@ def more(sitting: Sitting) -> Path:
 
 def test_nobody_learns_from_seeds_that_are_kept_out(more: Path) -> None:
     for number in (1, 2, 3):
-        room = RoundFolder(more, number)
-        fresh = {item.item for item in read_records(room.incumbent_items, ItemResult) if item.suite == "fresh-harmful"}
-        kept_out = {e.attack.seed.id for e in read_records(room.exchanges, Exchange) if e.id in fresh}
+        round_folder = RoundFolder(more, number)
+        fresh = {
+            item.item
+            for item in read_records(round_folder.incumbent_items, ItemResult)
+            if item.suite == "fresh-harmful"
+        }
+        kept_out = {e.attack.seed.id for e in read_records(round_folder.exchanges, Exchange) if e.id in fresh}
         assert len(kept_out) == 2
-        taught = {d.source for d in read_records(room.demonstrations, Demonstration)}
-        taught |= {pair.source for pair in read_records(room.pairs, PreferencePair)}
+        taught = {d.source for d in read_records(round_folder.demonstrations, Demonstration)}
+        taught |= {pair.source for pair in read_records(round_folder.pairs, PreferencePair)}
         assert taught
         assert not [id for id in taught if any(f"/{seed}/" in str(id) for seed in kept_out)]
-        assert sets(read_record(room.evaluation_json, Evaluation))["fresh-harmful"] == 2
+        assert sets(read_record(round_folder.evaluation_json, Evaluation))["fresh-harmful"] == 2
 
 
 @pytest.mark.parametrize("at", ["before rounds/001/incumbent_evaluation.json", "before rounds/002/exchanges.jsonl"])

@@ -21,7 +21,7 @@ def main(folder: Path, parent: int) -> int:
     fault = fault if where == round else ""
     note(f"train {round}")
     if fault == "fail":
-        (folder / "error.json").write_text(json.dumps({"what": "the loss is no number at step 2", "cure": ""}))
+        (folder / "error.json").write_text(json.dumps({"what": "the loss is no number at step 2", "hint": ""}))
         return 1
     if fault == "die":
         os.kill(os.getpid(), signal.SIGKILL)

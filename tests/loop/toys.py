@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from superalign.cli.main import main as superalign
-from superalign.loop import rollout as walk
+from superalign.loop import rollout as rollout
 from superalign.loop.phases import base_answers as anchoring
 from superalign.pool.scripted import ScriptedPool
 from superalign.records.evaluation import ItemResult
@@ -40,7 +40,7 @@ OUTSIDE = {".lock", ".holder.json", "events.jsonl", "origin.json", "timing.json"
 """Names that two runs need not have in common: who holds it, clock times, paths of this machine."""
 
 FORK = multiprocessing.get_context("forkserver")
-WALK: contextvars.ContextVar[str] = contextvars.ContextVar("WALK")
+ROLLOUT: contextvars.ContextVar[str] = contextvars.ContextVar("WALK")
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Sitting:
         return self.output.read_text(encoding="utf-8")
 
     def asked(self) -> list[str]:
-        """Who asked for each reply: the walk's id, or `MODEL: PROMPT` of an evaluation; and `train NNN`."""
+        """Who asked for each reply: the rollout's id, or `MODEL: PROMPT` of an evaluation; and `train NNN`."""
         return self.notes.read_text(encoding="utf-8").splitlines() if self.notes.exists() else []
 
 
@@ -134,16 +134,18 @@ def contents(run: Path) -> dict[str, bytes]:
 
 
 def finished(run: Path) -> set[str]:
-    """What must not be asked for again: walks and evaluated items that are written down, adapters that are there."""
+    """What must not be asked for again: rollouts and evaluated items that are written down, adapters that are there."""
     found = set()
     for path in run.glob("rounds/*"):
-        room = RoundFolder(run, int(path.name))
-        found |= {exchange.id for exchange in read_records(room.exchanges, Exchange)}
-        found |= {loss.record_id for loss in read_records(room.dropped, Dropped) if loss.stage == "attack"}
-        found |= {f"anchor {anchor.id}" for anchor in read_records(room.anchors, Anchor)}
-        name = f"round-{room.number:03d}" if room.number else "base"
-        found |= {f"{name}: {item.prompt[-1].content}" for item in read_records(room.evaluation_items, ItemResult)}
-        if (room.training_dir / "DONE").exists():
+        round_folder = RoundFolder(run, int(path.name))
+        found |= {exchange.id for exchange in read_records(round_folder.exchanges, Exchange)}
+        found |= {loss.record_id for loss in read_records(round_folder.dropped, Dropped) if loss.stage == "attack"}
+        found |= {f"anchor {anchor.id}" for anchor in read_records(round_folder.anchors, Anchor)}
+        name = f"round-{round_folder.number:03d}" if round_folder.number else "base"
+        found |= {
+            f"{name}: {item.prompt[-1].content}" for item in read_records(round_folder.evaluation_items, ItemResult)
+        }
+        if (round_folder.training_dir / "DONE").exists():
             found.add(f"train {path.name}")
     return found
 
@@ -197,11 +199,11 @@ def _die() -> None:
 
 def _note_requests(notes: Path, fate: Fate) -> None:
     file = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    write, generate, play_walk, again = os.write, ScriptedPool.generate, walk.play, anchoring.answer_once
+    write, generate, play_rollout, again = os.write, ScriptedPool.generate, rollout.play, anchoring.answer_once
     dice, deadly, endless = random.Random(fate.jitter), Countdown(fate.at, "request"), Countdown(fate.at, "hang")
 
     async def noted(self: ScriptedPool, model: str, messages: Any, sampling: Any) -> Any:
-        asker = WALK.get("") or f"{model.partition('#')[0]}: {messages[-1].content}"
+        asker = ROLLOUT.get("") or f"{model.partition('#')[0]}: {messages[-1].content}"
         write(file, asker.encode() + b"\n")
         if deadly.reached():
             _die()
@@ -212,22 +214,22 @@ def _note_requests(notes: Path, fate: Fate) -> None:
         return await generate(self, model, messages, sampling)
 
     async def known(name: str, work: Any) -> Any:
-        token = WALK.set(name)
+        token = ROLLOUT.set(name)
         try:
             return await work
         finally:
-            WALK.reset(token)
+            ROLLOUT.reset(token)
 
     ScriptedPool.generate = noted  # type: ignore[method-assign]
 
-    async def known_walk(cast: Any, step: Any, *state: Any) -> AsyncIterator[Any]:
-        token = WALK.set(step.id)
-        async for record in play_walk(cast, step, *state):
+    async def known_rollout(roles: Any, step: Any, *state: Any) -> AsyncIterator[Any]:
+        token = ROLLOUT.set(step.id)
+        async for record in play_rollout(roles, step, *state):
             yield record
-        WALK.reset(token)
+        ROLLOUT.reset(token)
 
-    walk.play = known_walk
-    anchoring.answer_once = lambda cast, attack: known(f"anchor {attack.id}", again(cast, attack))
+    rollout.play = known_rollout
+    anchoring.answer_once = lambda roles, attack: known(f"anchor {attack.id}", again(roles, attack))
 
 
 def _play_the_child() -> None:

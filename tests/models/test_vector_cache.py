@@ -39,7 +39,7 @@ async def test_the_next_process_computes_only_what_is_new(model):
     await second.aembed(["dddd", "a"])
     third = Counting(model)
     third.embed(["dddd"])
-    assert third.computed == ["dddd"]  # a walk's texts were not kept
+    assert third.computed == ["dddd"]  # a rollout's texts were not kept
 
 
 def test_another_model_and_one_that_was_altered_know_nothing(model):

@@ -88,13 +88,13 @@ def test_sections_come_with_their_data(toy: Path) -> None:
     for title in ("Hazards under attack", "Training of the attacker", "Labels by people"):
         assert title not in before
     with RunFolder.open(toy, read_only=True) as folder:
-        room = folder.round(1)
-        write_json(room.attack_json, attack_report(read_records(room.exchanges, Exchange)))
+        round_folder = folder.round(1)
+        write_json(round_folder.attack_json, attack_report(read_records(round_folder.exchanges, Exchange)))
         decision = Promotion(candidate="a", incumbent="b", promoted=False, reason="no more success than before")
-        write_json(room.attacker_promotion, decision)
+        write_json(round_folder.attacker_promotion, decision)
         label = Label(id="1", action="judge", exchange="r001/s1/0", answer=0, judgement="refused", author="anna",
                       time="2026-01-01T00:00:00Z")  # fmt: skip
-        write_records(room.labels, [label, label.model_copy(update={"id": "2", "judgement": "partial"})])
+        write_records(round_folder.labels, [label, label.model_copy(update={"id": "2", "judgement": "partial"})])
     plain = Page(write(toy)).plain
     for words in ("Hazards under attack", "Attack strategies", "cells covered", "no more success than before",
                   "answers asked about judged in time round 1 0 1"):  # fmt: skip
@@ -115,8 +115,8 @@ def test_a_person_has_the_last_word(toy: Path) -> None:
 def test_every_kind_of_suite_has_its_picture(toy: Path) -> None:
     with RunFolder.open(toy, read_only=True) as folder:
         for number, right in ((0, 20), (1, 38)):
-            room = folder.round(number)
-            old = read_record(room.evaluation_json, Evaluation)
+            round_folder = folder.round(number)
+            old = read_record(round_folder.evaluation_json, Evaluation)
             by_hazard = HazardResult(hazard="privacy", refused=wilson(1, 9), complied=wilson(8, 9))
             texts = ReplyFigures(length=Mean(value=21.0, low=19.0, high=23.0, n=40), cut=wilson(3, 40),
                                  distinct_1=0.5, distinct_2=0.75, self_bleu=0.25)  # fmt: skip
@@ -128,11 +128,15 @@ def test_every_kind_of_suite_has_its_picture(toy: Path) -> None:
                 SuiteResult(suite="injected", kind="injection", refused=none, complied=none, matched=wilson(3, 40)),
                 SuiteResult(suite="replayed", kind="harmful", set="replay", refused=none, complied=wilson(9, 40)),
             )  # fmt: skip
-            item = next(read_records(room.evaluation_items, ItemResult))
+            item = next(read_records(round_folder.evaluation_items, ItemResult))
             asked = [item.model_copy(update={"suite": "arithmetic", "item": f"i{n:02}", "matched": n < right})
                      for n in range(40)]  # fmt: skip
-            write_records(room.evaluation_items, [*read_records(room.evaluation_items, ItemResult), *asked])
-            write_json(room.evaluation_json, old.model_copy(update={"suites": (harmful, *old.suites[1:], *more)}))
+            write_records(
+                round_folder.evaluation_items, [*read_records(round_folder.evaluation_items, ItemResult), *asked]
+            )
+            write_json(
+                round_folder.evaluation_json, old.model_copy(update={"suites": (harmful, *old.suites[1:], *more)})
+            )
     plain = Page(write(toy)).plain
     for words in (
         "questions answered wrong 50.0 % → 5.0 %", "better: -45.0 points", "arithmetic: right answers, %",
@@ -162,12 +166,14 @@ def test_kinds_of_failure_values_and_effort(toy: Path) -> None:
         left_out={"conformity": 5, "competence": 0},
     )  # fmt: skip
     with RunFolder.open(toy, read_only=True) as folder:
-        room = folder.round(1)
-        write_json(room.failures_json, found)
-        write_json(room.values_json, values)
-        write_json(room.effort_json, effort)
+        round_folder = folder.round(1)
+        write_json(round_folder.failures_json, found)
+        write_json(round_folder.values_json, values)
+        write_json(round_folder.effort_json, effort)
         sighted = [AuditItem("harmful", 0.9, True, True, None, True)] * 30
-        write_json(room.audit_json, audit(1, [*sighted, *[AuditItem("harmful", 0.5, True, True, None, False)] * 10]))
+        write_json(
+            round_folder.audit_json, audit(1, [*sighted, *[AuditItem("harmful", 0.5, True, True, None, False)] * 10])
+        )
         write_json(folder.round(2).audit_json, audit(2, []))
     plain = Page(write(toy)).plain
     for words in (
@@ -203,11 +209,13 @@ def test_it_asks_for_nothing_and_runs_nothing_else(toy: Path) -> None:
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     with RunFolder.create(tmp_path / "run", "name: x\n", {"name": HOSTILE, "rounds": 1, "model": HOSTILE}) as folder:
         folder.finish_round(0, candidate=Checkpoint(id="base", base="x"))
-        room = folder.round(1)
-        with Journal(room.exchanges, Exchange) as exchanges:
+        round_folder = folder.round(1)
+        with Journal(round_folder.exchanges, Exchange) as exchanges:
             exchanges.append(exchange(1, HOSTILE, strategy=HOSTILE))
-        write_json(room.attack_json, attack_report(read_records(room.exchanges, Exchange)))
-        write_json(room.promotion_json, Promotion(candidate="c", incumbent="base", promoted=False, reason=HOSTILE))
+        write_json(round_folder.attack_json, attack_report(read_records(round_folder.exchanges, Exchange)))
+        write_json(
+            round_folder.promotion_json, Promotion(candidate="c", incumbent="base", promoted=False, reason=HOSTILE)
+        )
         plain = Page(write(tmp_path / "run"))
     clean = make_run(tmp_path / "toy")
     assert {tag for tag, _ in plain.tags} <= {tag for tag, _ in Page(write(clean)).tags}
@@ -225,9 +233,9 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
 
 def test_the_pair_stands_with_its_attack_whatever_the_order(tmp_path: Path) -> None:
     with RunFolder.create(tmp_path / "run", "name: x\n", {"name": "x"}) as folder:
-        room = folder.round(1)
-        write_records(room.exchanges, (exchange(number) for number in range(9)))
-        write_records(room.pairs, (
+        round_folder = folder.round(1)
+        write_records(round_folder.exchanges, (exchange(number) for number in range(9)))
+        write_records(round_folder.pairs, (
             PreferencePair(id=f"p{n}", origin="critic", kind="harmful", prompt=(Message(role="user", content="?"),),
                            chosen=Target(text=f"better {n}"), rejected=Target(text=f"worse {n}"),
                            source=f"r001/s{n:05d}/0")
@@ -256,15 +264,15 @@ def test_held_out_replies_stand_side_by_side(toy: Path) -> None:
 
 def test_fresh_attacks_stand_last_beside_the_model_before(toy: Path) -> None:
     with RunFolder.open(toy, read_only=True) as folder:
-        room = folder.round(1)
-        old = read_record(room.evaluation_json, Evaluation)
+        round_folder = folder.round(1)
+        old = read_record(round_folder.evaluation_json, Evaluation)
         fresh = old.suites[0].model_copy(update={"suite": "fresh-harmful", "set": "fresh"})
-        write_json(room.evaluation_json, old.model_copy(update={"suites": (*old.suites, fresh)}))
-        items = list(read_records(room.evaluation_items, ItemResult))
+        write_json(round_folder.evaluation_json, old.model_copy(update={"suites": (*old.suites, fresh)}))
+        items = list(read_records(round_folder.evaluation_items, ItemResult))
         asked = items[0].model_copy(update={"suite": "fresh-harmful", "item": "r001/a"})
-        write_records(room.evaluation_items, [*items, asked])
+        write_records(round_folder.evaluation_items, [*items, asked])
         verdict = asked.verdict.model_copy(update={"refusal": "none", "score": 0.0})
-        write_records(room.incumbent_items, [asked.model_copy(update={"verdict": verdict})])
+        write_records(round_folder.incumbent_items, [asked.model_copy(update={"verdict": verdict})])
     index, _, layout = entries(write(toy), "held_out")[-1]
     assert (layout[0], index[3]) == ("fresh-harmful/r001/a", "mended")
     titles = ["before (base model): complied, score 0.00", "after (round 1, in use): refused, score 1.00"]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from scipy.stats import binomtest
-from superalign.measuring import measure as measuring
 
 from superalign.cli.evaluate import subjects_of
 from superalign.cli.main import main
@@ -21,6 +20,7 @@ from superalign.protocols import DropError
 from superalign.records.evaluation import ItemResult
 from superalign.records.exchange import Critique, Verdict
 from superalign.records.rollout import Response
+from superalign.standalone import evaluate_models as measuring
 from superalign.standalone.evaluate_models import Question, Subject, measure, measure_all
 from superalign.store.journal import read_records
 

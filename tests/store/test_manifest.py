@@ -110,11 +110,11 @@ def test_planted_alteration(name: str, run_path: Path) -> None:
 
 
 def test_what_holds_times_is_outside_the_chain(run_path: Path) -> None:
-    room = RoundFolder(run_path, 1)
-    room.training_dir.mkdir()
-    (room.training_dir / "state.pt").write_text("x")
-    (room.path / "timing.json").write_text("{}")
-    (room.path / "engine.log").write_text("x")
+    round_folder = RoundFolder(run_path, 1)
+    round_folder.training_dir.mkdir()
+    (round_folder.training_dir / "state.pt").write_text("x")
+    (round_folder.path / "timing.json").write_text("{}")
+    (round_folder.path / "engine.log").write_text("x")
     (run_path / "report.html").write_text("x")
     (run_path / "events.jsonl").write_text("")
     assert verify(run_path) == []

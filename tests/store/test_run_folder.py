@@ -115,7 +115,7 @@ def test_a_changed_recipe_is_named_field_by_field(run_path: Path) -> None:
     assert [line.strip() for line in lines] == [
         "training.dpo.beta: 0.1 -> 0.2", 'seeds.1: "b.yaml" -> (absent)', "pool: (absent) -> {}",
     ]  # fmt: skip
-    assert "another --out" in raised.value.cure
+    assert "another --out" in raised.value.hint
 
 
 def test_a_changed_prompt_or_model_is_named(tmp_path: Path) -> None:
@@ -164,10 +164,10 @@ def test_a_round_without_a_candidate_keeps_the_incumbent(tmp_path: Path) -> None
 def test_a_decision_is_not_made_twice(tmp_path: Path) -> None:
     toy_run(tmp_path / "run", promoted=(True,))
     with RunFolder.open(tmp_path / "run") as folder:
-        room = folder.round(1)
-        room.done.unlink()  # killed before the seal: CURRENT is the round's own candidate by now
+        round_folder = folder.round(1)
+        round_folder.done.unlink()  # killed before the seal: CURRENT is the round's own candidate by now
         assert folder.current().id == "round-001"
-        assert folder.incumbent(room.number) == BASE
+        assert folder.incumbent(round_folder.number) == BASE
         candidate = folder.checkpoint(1)
         wrong = Promotion(candidate="round-001", incumbent="round-001", promoted=False, reason="no gain", checks=())
         kept = folder.finish_round(1, wrong, candidate)

@@ -1,4 +1,4 @@
-"""A toy of the orchestrator: it walks the same steps over the run folder, without a model."""
+"""A toy of the orchestrator: it rollouts the same steps over the run folder, without a model."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ def exchange(round: int, index: int, text: str = "no\u2028thanks \u00e9\u0085\n"
     return Exchange(id=attack.id, round=round, attack=attack, answers=(answer,))
 
 
-def evaluate(room: RoundFolder, checkpoint: Checkpoint, rng: random.Random) -> None:
-    if room.evaluation_json.exists():
+def evaluate(round_folder: RoundFolder, checkpoint: Checkpoint, rng: random.Random) -> None:
+    if round_folder.evaluation_json.exists():
         return
     verdict = Verdict(critic="rule", request_harmful=None, refusal="none", harm=0.0, score=1.0)
-    with Journal(room.evaluation_items, ItemResult) as journal:
+    with Journal(round_folder.evaluation_items, ItemResult) as journal:
         known = {item.item for item in journal}
         for name in rng.sample(["x", "y", "z"], 3):
             if name not in known:
                 reply = Generation(text=name, num_tokens=1)
                 journal.append(ItemResult(suite="toy", item=name, prompt=(), reply=reply, verdict=verdict))
-    room.sort_journals()
-    write_json(room.evaluation_json, Evaluation(checkpoint=checkpoint.id, judge="rule", suites=()))
+    round_folder.sort_journals()
+    write_json(round_folder.evaluation_json, Evaluation(checkpoint=checkpoint.id, judge="rule", suites=()))
 
 
-def play(room: RoundFolder, rng: random.Random) -> None:
-    with Journal(room.exchanges, Exchange) as journal, Journal(room.dropped, Dropped) as dropped:
+def play(round_folder: RoundFolder, rng: random.Random) -> None:
+    with Journal(round_folder.exchanges, Exchange) as journal, Journal(round_folder.dropped, Dropped) as dropped:
         known = {done.id for done in journal}
         for index in rng.sample(range(SEEDS), SEEDS):
-            record = exchange(room.number, index)
+            record = exchange(round_folder.number, index)
             if record.id not in known:
                 if index == 0:
                     dropped.append(Dropped(stage="revise", record_id=record.id, reason="empty"))
                 journal.append(record)
-    room.sort_journals()
+    round_folder.sort_journals()
 
 
 def toy_run(path: Path, order: int = 0, promoted: tuple[bool, ...] = (True, False)) -> None:
@@ -72,22 +72,24 @@ def toy_run(path: Path, order: int = 0, promoted: tuple[bool, ...] = (True, Fals
             evaluate(folder.round(0), BASE, rng)
             folder.finish_round(0, candidate=BASE)
         for number in range(folder.next_round, len(promoted) + 1):
-            room = folder.round(number)
-            incumbent = folder.incumbent(room.number)
-            if not room.pairs.exists():
-                play(room, rng)
-                write_records(room.demonstrations, [])
-                write_records(room.pairs, [])
-            if not room.checkpoint_json.exists():
-                room.adapter.mkdir(exist_ok=True)
-                write_atomic(room.adapter / "adapter_model.safetensors", hashlib.sha256(bytes([number])).digest())
-                write_json(room.adapter / "adapter_config.json", {"r": 8})
+            round_folder = folder.round(number)
+            incumbent = folder.incumbent(round_folder.number)
+            if not round_folder.pairs.exists():
+                play(round_folder, rng)
+                write_records(round_folder.demonstrations, [])
+                write_records(round_folder.pairs, [])
+            if not round_folder.checkpoint_json.exists():
+                round_folder.adapter.mkdir(exist_ok=True)
+                write_atomic(
+                    round_folder.adapter / "adapter_model.safetensors", hashlib.sha256(bytes([number])).digest()
+                )
+                write_json(round_folder.adapter / "adapter_config.json", {"r": 8})
                 candidate = BASE.model_copy(
-                    update={"id": f"round-{number:03d}", "adapter": str(room.adapter), "parent": incumbent.id}
+                    update={"id": f"round-{number:03d}", "adapter": str(round_folder.adapter), "parent": incumbent.id}
                 )
                 folder.write_candidate(number, candidate)
             candidate = folder.checkpoint(number)
-            evaluate(room, candidate, rng)
+            evaluate(round_folder, candidate, rng)
             decision = Promotion(
                 candidate=candidate.id,
                 incumbent=incumbent.id,

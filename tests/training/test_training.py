@@ -16,7 +16,7 @@ from trl.trainer.utils import add_fused_lm_head
 
 from superalign.errors import TrainingError, TrainingStopped
 from superalign.records.training import Checkpoint, Target
-from superalign.training import child, reference
+from superalign.training import child, dpo_reference
 from superalign.training.cpu.completion_head import install
 from superalign.training.job import write_job
 from superalign.training.launcher import ChildTrainer
@@ -72,14 +72,14 @@ def test_dpo_starts_from_its_reference(tmp_path, toy, sft_adapter, chosen_refere
 
 
 def test_wrong_reference_is_caught(tmp_path, toy, sft_adapter, monkeypatch):
-    plain = reference._plain
-    monkeypatch.setattr(reference, "_plain", lambda trainer, which, row: plain(trainer, "base", row))
+    plain = dpo_reference._plain
+    monkeypatch.setattr(dpo_reference, "_plain", lambda trainer, which, row: plain(trainer, "base", row))
     with pytest.raises(TrainingError, match=r"reference is not the policy it should be \(round_start\)"):
         train(tmp_path / "t", toy, options("dpo"), sft_adapter)
 
 
 def test_margin_at_the_first_step_is_caught(tmp_path, toy, sft_adapter, monkeypatch):
-    computed = reference._computed
+    computed = dpo_reference._computed
 
     def shifted(*args):
         return {i: {side: value - (i % 3) for side, value in row.items() if side} for i, row in computed(*args).items()}
@@ -87,8 +87,8 @@ def test_margin_at_the_first_step_is_caught(tmp_path, toy, sft_adapter, monkeypa
     def off(*args):
         return {i: row | {"ref_chosen_logps": row["ref_chosen_logps"] - 3} for i, row in shifted(*args).items()}
 
-    monkeypatch.setattr(reference, "_computed", off)
-    monkeypatch.setattr(reference, "_gap", lambda *_: 0.0)
+    monkeypatch.setattr(dpo_reference, "_computed", off)
+    monkeypatch.setattr(dpo_reference, "_gap", lambda *_: 0.0)
     with pytest.raises(TrainingError, match="the first DPO batch has margin"):
         train(tmp_path / "t", toy, options("dpo"), sft_adapter)
 

@@ -31,7 +31,7 @@ AT = (1, 3, 5, 10)
 Key = tuple[str, str, Turns]
 """Hazard, style, turns."""
 Place = tuple[int, int]
-"""Walk and step of a query among those of its goal."""
+"""Rollout and step of a query among those of its goal."""
 
 
 @dataclass
@@ -136,5 +136,5 @@ class SideCounts:
 
 def _place(attack_id: str) -> Place:
     """`r001/SEED/2.1` -> (2, 1)."""
-    walk, _, step = attack_id.rpartition("/")[2].partition(".")
-    return int(walk), int(step or 0)
+    rollout, _, step = attack_id.rpartition("/")[2].partition(".")
+    return int(rollout), int(step or 0)

@@ -62,7 +62,7 @@ class Side(Record):
     """Seeds that were queried."""
     hits: tuple[Hit, ...]
     """For k = 1, 3, 5, 10 as far as any goal had that many queries. pass@k (arXiv 2107.03374) without its resampling,
-    since the queries of a walk depend on one another: they count in the order of walk and step."""
+    since the queries of a rollout depend on one another: they count in the order of rollout and step."""
     queries_per_success: float | None
     """None: no success."""
     different: int

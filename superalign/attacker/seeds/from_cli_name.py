@@ -19,7 +19,7 @@ from superalign.files.hub_datasets import HUB
 from superalign.files.plugins import is_plugin, load_plugin
 from superalign.files.yaml_lines import nearest
 from superalign.records.base import Kind
-from superalign.records.rollout import Seed, Walk
+from superalign.records.rollout import Rollout, Seed
 
 _EXAMPLES = ("seeds/harmful.yaml", "seeds/ordinary.yaml")
 
@@ -38,22 +38,22 @@ class Given:
     notices: Sequence[str] = ()
 
 
-def find(name: str, settings: Sequence[str], beside: Path) -> Given:
+def find(name: str, settings: Sequence[str], base_dir: Path) -> Given:
     """What is behind a name, loaded and checked; raises PromptFileError with every fault.
 
     settings: `A=B`, fields of a SeedFile; they are for names of seed files.
     """
-    if is_plugin(name, "attackers", beside) or is_plugin(name, "critics", beside):
-        return _plugin(name, beside)
-    if name not in strategy_files(beside) and (name.startswith(HUB) or _exists(name, beside)):
-        loaded = load_seeds([_seed_file(name, settings)], beside)
+    if is_plugin(name, "attackers", base_dir) or is_plugin(name, "critics", base_dir):
+        return _plugin(name, base_dir)
+    if name not in strategy_files(base_dir) and (name.startswith(HUB) or _exists(name, base_dir)):
+        loaded = load_seeds([_seed_file(name, settings)], base_dir)
         templates = {template.name: template for template in loaded.templates}
         return Given(loaded.seeds, templates, loaded.reserved, notices=loaded.notices)
-    return Given(strategies=load_strategies([name], beside))
+    return Given(strategies=load_strategies([name], base_dir))
 
 
-def plan(given: Given, mix: Mapping[str, Strategy], n: int) -> tuple[list[Walk], dict[str, Strategy]]:
-    """At most n walks, and the strategies they ask for: own seeds in their order, or a few that ship, in turn with
+def plan(given: Given, mix: Mapping[str, Strategy], n: int) -> tuple[list[Rollout], dict[str, Strategy]]:
+    """At most n rollouts, and the strategies they ask for: own seeds in their order, or a few that ship, in turn with
     the strategies of `mix` (or the given ones) that apply; where seeds are few, each with the next ones as well.
     """
     offered = dict(mix or given.strategies)
@@ -63,9 +63,9 @@ def plan(given: Given, mix: Mapping[str, Strategy], n: int) -> tuple[list[Walk],
         for seed in load_seeds(_EXAMPLES).seeds:
             kinds.setdefault(seed.kind, []).append(seed)
         seeds = [seed for together in zip(*kinds.values(), strict=False) for seed in together]
-    walks: list[Walk] = []
+    rollouts: list[Rollout] = []
     for lap, (place, seed) in product(range(max(1, len(offered))), enumerate(seeds)):
-        if len(walks) == n:
+        if len(rollouts) == n:
             break
         if not seed.turns and seed.strategy is None:
             usable = [name for name, strategy in offered.items() if strategy.applies(seed)]
@@ -74,16 +74,16 @@ def plan(given: Given, mix: Mapping[str, Strategy], n: int) -> tuple[list[Walk],
             seed = seed.model_copy(update={"strategy": usable[(place + lap) % len(usable)]})
         elif lap:
             continue  # it has one strategy, and has had it
-        walks.append(Walk(round=1, seed=seed, index=lap, position=len(walks)))
-    return walks, offered | dict(given.reserved)
+        rollouts.append(Rollout(round=1, seed=seed, index=lap, position=len(rollouts)))
+    return rollouts, offered | dict(given.reserved)
 
 
-def _plugin(name: str, beside: Path) -> Given:
+def _plugin(name: str, base_dir: Path) -> Given:
     try:
-        return Given(strategies=load_strategies([name], beside))
+        return Given(strategies=load_strategies([name], base_dir))
     except PromptFileError:
         try:
-            critic = load_plugin(name, "critics", beside)
+            critic = load_plugin(name, "critics", base_dir)
         except PromptFileError:
             critic = None
         if critic is None:
@@ -91,9 +91,9 @@ def _plugin(name: str, beside: Path) -> Given:
         return Given(critic=critic.name)
 
 
-def _exists(name: str, beside: Path) -> bool:
+def _exists(name: str, base_dir: Path) -> bool:
     try:
-        prompt_path(name, beside)
+        prompt_path(name, base_dir)
     except PromptFileError:
         return any(mark in name for mark in "/.")  # no strategy's name: let it fail as a file
     return True

@@ -22,13 +22,13 @@ _ID = re.compile(r"[\w.~-]+")  # ids become parts of attack ids, which slashes d
 
 
 def load_seeds(
-    files: Sequence[SeedFile | str], beside: Path | None = None, own_hazards: Collection[str] = ()
+    files: Sequence[SeedFile | str], base_dir: Path | None = None, own_hazards: Collection[str] = ()
 ) -> Loaded:
     """All seeds of all files; raises PromptFileError with every fault.
 
     own_hazards: what a row may name as its hazard besides those of the taxonomy.
     """
-    loader = _Loader(beside, own_hazards)
+    loader = _Loader(base_dir, own_hazards)
     for file in (SeedFile(path=file) if isinstance(file, str) else file for file in files):
         loader.load(file)
     return loader.finish()
@@ -44,8 +44,8 @@ def _says_intent(entry: Entry) -> bool:
 
 
 class _Loader:
-    def __init__(self, beside: Path | None, own_hazards: Collection[str]) -> None:
-        self.beside, self.loaded, self.faults = beside, Loaded(), Faults()
+    def __init__(self, base_dir: Path | None, own_hazards: Collection[str]) -> None:
+        self.base_dir, self.loaded, self.faults = base_dir, Loaded(), Faults()
         self.own_hazards = own_hazards
         self.places: dict[object, str] = {}
         """What may be there once only -> where it was."""
@@ -61,7 +61,7 @@ class _Loader:
     def load(self, file: SeedFile) -> None:
         """Every file behind an entry."""
         try:
-            files = seed_files(file, self.beside)
+            files = seed_files(file, self.base_dir)
         except PromptFileError as error:
             self.faults.lines.append(str(error))
             return
@@ -99,11 +99,11 @@ class _Loader:
             return
         self.loaded.notices.extend(content.notices)
         if content.entries and file.intent is None and not any(_says_intent(entry) for entry in content.entries):
-            cure = (
+            hint = (
                 "add it to the rows, or `intent: harmful` or `benign` to the file's entry in the recipe"
                 " (`--set intent=...` on the command line)"
             )
-            self.faults.add(path, content.entries[0].line, "intent is missing in every row", cure)
+            self.faults.add(path, content.entries[0].line, "intent is missing in every row", hint)
             file = file.model_copy(update={"intent": "harmful"})  # so that other faults are found as well
         strangers: dict[str, int] = {}
         repeated = 0
@@ -167,7 +167,7 @@ class _Loader:
         elif isinstance(asked, str):
             if asked not in self.asked:
                 try:
-                    self.asked[asked] = load_strategies([asked], self.beside)[asked]
+                    self.asked[asked] = load_strategies([asked], self.base_dir)[asked]
                 except PromptFileError as error:
                     self.asked[asked] = str(error)
             found = self.asked[asked]

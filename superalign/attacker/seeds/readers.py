@@ -76,8 +76,8 @@ def _renamed(path: Path, entries: list[Entry], file: SeedFile, faults: Faults) -
             goal = next((column for column in GOAL_COLUMNS if column in entry.values), None)
             if goal is None:
                 here = ", ".join(map(str, entry.values))
-                cure = f"name one of {here} in the recipe: `columns: {{goal: ...}}`"
-                faults.add(path, entry.line, f"no column {', '.join(GOAL_COLUMNS)}", cure)
+                hint = f"name one of {here} in the recipe: `columns: {{goal: ...}}`"
+                faults.add(path, entry.line, f"no column {', '.join(GOAL_COLUMNS)}", hint)
                 continue
             row["goal"] = entry.values[goal]
         found.append(replace(entry, values=row))

@@ -62,9 +62,9 @@ class _Given:
         named = {"intent": file.intent, "hazard": file.hazard, "strategy": file.strategy, "language": file.language}
         self.said = dict(entry.guess) | {key: value for key, value in named.items() if value is not None} | row
 
-    def fault(self, key: str, what: str, cure: str = "") -> None:
+    def fault(self, key: str, what: str, hint: str = "") -> None:
         """Note a fault at the line of a field."""
-        self.faults.add(self.path, self.entry.lines.get(key, self.entry.line), what, cure)
+        self.faults.add(self.path, self.entry.lines.get(key, self.entry.line), what, hint)
 
     def text(self, key: str) -> str | None:
         value = self.said.get(key)
@@ -87,8 +87,8 @@ class _Given:
         label = self.said.get("intent")
         intent = None if label is None else intent_of(str(label))
         if label is None:
-            cure = "write harmful or benign, here or as the file's `intent` in the recipe"
-            self.fault("intent", "intent is missing", cure)
+            hint = "write harmful or benign, here or as the file's `intent` in the recipe"
+            self.fault("intent", "intent is missing", hint)
         elif intent is None:
             self.fault("intent", f"intent {label!r} is not known", "known: " + ", ".join(INTENT_WORDS))
         return intent

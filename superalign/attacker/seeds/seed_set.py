@@ -15,7 +15,7 @@ from superalign.errors import PromptFileError
 from superalign.files.find import prompt_path
 from superalign.files.hub_datasets import hub_file
 from superalign.records.exchange import Exchange
-from superalign.records.rollout import Seed, Walk
+from superalign.records.rollout import Rollout, Seed
 
 _NO_PROMPTS = re.compile(r"(readme|licen[cs]e|changelog)\b.*|\..*", re.IGNORECASE)
 
@@ -50,9 +50,9 @@ class Reserved:
         """Whether the attacker's model writes for it."""
         return self.strategy.asks_model
 
-    async def step(self, walk: Walk, history: Sequence[Exchange], writer: Writer) -> Step | None:
+    async def step(self, rollout: Rollout, history: Sequence[Exchange], writer: Writer) -> Step | None:
         """The strategy's."""
-        return await self.strategy.step(walk, history, writer)
+        return await self.strategy.step(rollout, history, writer)
 
 
 @dataclass
@@ -71,11 +71,11 @@ class Loaded:
     """What was left out, and why that is no fault."""
 
 
-def seed_files(file: SeedFile, beside: Path | None = None) -> dict[str, Path]:
+def seed_files(file: SeedFile, base_dir: Path | None = None) -> dict[str, Path]:
     """The files behind an entry of a recipe, by name; raises PromptFileError where there are none."""
     if file.on_hub:
         return {file.path: hub_file(file.path)}
-    path = prompt_path(file.path, beside)
+    path = prompt_path(file.path, base_dir)
     if not path.is_dir():
         return {file.path: path}
     inside = [

@@ -15,7 +15,7 @@ from superalign.attacker.strategies.one_turn import Rendered, Written
 from superalign.attacker.strategies.protocol import Step, Writer
 from superalign.attacker.strategies.refine import Refine
 from superalign.records.exchange import Exchange
-from superalign.records.rollout import Draft, Seed, Walk
+from superalign.records.rollout import Draft, Rollout, Seed
 
 Element = Rendered | Written | Refine | Dialogue | WrittenDialogue
 
@@ -73,22 +73,22 @@ class Chain:
         """Whether the first suits the goal, and none of the others excludes its kind."""
         return self.meta.suits(seed)
 
-    async def step(self, walk: Walk, history: Sequence[Exchange], writer: Writer) -> Step | None:
+    async def step(self, rollout: Rollout, history: Sequence[Exchange], writer: Writer) -> Step | None:
         """The last one's next step; raises DropError when an element wrote nothing fit."""
-        text, written = walk.seed.goal, None
+        text, written = rollout.seed.goal, None
         for place, element in enumerate(self.before):
-            # Not the attack's id: the text has to come out the same in every step of the walk.
-            text, own = await element.text(f"{walk.id}+{place}", text, writer)
+            # Not the attack's id: the text has to come out the same in every step of the rollout.
+            text, own = await element.text(f"{rollout.id}+{place}", text, writer)
             written = own or written
-        return await self._lead(walk, history, writer, text, written)
+        return await self._lead(rollout, history, writer, text, written)
 
     async def _lead(
-        self, walk: Walk, history: Sequence[Exchange], writer: Writer, text: str, written: Draft | None
+        self, rollout: Rollout, history: Sequence[Exchange], writer: Writer, text: str, written: Draft | None
     ) -> Step | None:
         if isinstance(self.last, Refine):  # measures by the goal itself what it goes on to write
-            step = await self.last.step(walk, history, writer, first=text)
+            step = await self.last.step(rollout, history, writer, first=text)
         else:
-            dressed = walk.model_copy(update={"seed": walk.seed.model_copy(update={"goal": text})})
+            dressed = rollout.model_copy(update={"seed": rollout.seed.model_copy(update={"goal": text})})
             step = await self.last.step(dressed, history, writer)
         if step is None or step.draft is not None or step.setup:
             return step

@@ -58,7 +58,7 @@ class StrategyMeta(BaseModel):
     min_overlap: float = Field(default=0.5, ge=0, le=1)
     """The share of the goal's content words that an LLM-written attack must still hold."""
     attempts: int = Field(default=4, ge=1)
-    """refine: how many attacks a walk may take."""
+    """refine: how many attacks a rollout may take."""
     width: int = Field(default=2, ge=1)
     """refine: how many of the best attempts so far are gone on from."""
     turns: int | None = Field(default=None, ge=2)

@@ -48,23 +48,23 @@ def strategy_from_text(name: str, text: str, path: Path, line: int, **meta: Any)
     return _made(replace(template, meta=front, sha256=digest), {})
 
 
-def strategy_files(beside: Path | None = None) -> dict[str, Path]:
+def strategy_files(base_dir: Path | None = None) -> dict[str, Path]:
     """Name -> file, of every strategy file there is; the recipe's own folder wins over what is shipped."""
     known: dict[str, Path] = {}
-    for root in reversed(prompt_roots(beside)):
+    for root in reversed(prompt_roots(base_dir)):
         known |= {path.stem: path for path in sorted((root / "strategies").glob("*.md"))}
     return known
 
 
 def load_strategies(
-    names: Collection[str] = (), beside: Path | None = None, inline: Iterable[PromptStrategy] = ()
+    names: Collection[str] = (), base_dir: Path | None = None, inline: Iterable[PromptStrategy] = ()
 ) -> dict[str, Strategy]:
     """The named strategies, or without names every file's that is rendered and aims at the learner; and `inline` ones.
 
     A name is that of a file, a path, `a+b+c` for a chain, a plug-in, or `replay`. Raises PromptFileError with all
     faults at once.
     """
-    shelf = _Shelf(beside, inline)
+    shelf = _Shelf(base_dir, inline)
     found: dict[str, Strategy] = {**shelf.loaded}
     for name in sorted(names or shelf.files):
         strategy = shelf.named(name)
@@ -77,8 +77,8 @@ def load_strategies(
 class _Shelf:
     """What names lead to; each file is read once and each fault noted once."""
 
-    def __init__(self, beside: Path | None, inline: Iterable[PromptStrategy]) -> None:
-        self.beside, self.files, self.faults = beside, strategy_files(beside), Faults()
+    def __init__(self, base_dir: Path | None, inline: Iterable[PromptStrategy]) -> None:
+        self.base_dir, self.files, self.faults = base_dir, strategy_files(base_dir), Faults()
         self.loaded: dict[str, PromptStrategy] = {strategy.name: strategy for strategy in inline}
         self.failed: set[str] = set()
 
@@ -88,7 +88,7 @@ class _Shelf:
             return Replay()
         if name not in self.files and name not in self.loaded:
             try:
-                if (plugin := resolve(name, self.beside)) is not None:
+                if (plugin := resolve(name, self.base_dir)) is not None:
                     return plugin
             except PromptFileError as error:
                 self.faults.lines.append(str(error))
@@ -111,9 +111,9 @@ class _Shelf:
         try:
             if name not in self.files and not name.endswith(".md"):
                 known = [*self.files, *self.loaded, REPLAY]
-                cure = f"{nearest(name, known)}; `superalign attackers list` tells of all"
-                raise PromptFileError(f"strategy {name or '(no name)'} is not known", cure)
-            self.loaded[name] = load_strategy(self.files.get(name) or prompt_path(name, self.beside))
+                hint = f"{nearest(name, known)}; `superalign attackers list` tells of all"
+                raise PromptFileError(f"strategy {name or '(no name)'} is not known", hint)
+            self.loaded[name] = load_strategy(self.files.get(name) or prompt_path(name, self.base_dir))
         except PromptFileError as error:
             self.failed.add(name)
             self.faults.lines.append(str(error))
@@ -146,8 +146,8 @@ def _made(template: PromptTemplate, files: Mapping[str, Path]) -> Element:
     if kind is Dialogue:
         roles = [role for role, _, _ in template.turns]
         if "system" in roles[1:] or "assistant" in roles or roles.count("user") < 2:
-            cure = "write two or more === user turns and no others (or `turns: N`, to have them written)"
-            faults.add(path, start, "a dialogue is made of user turns, behind at most one system turn", cure)
+            hint = "write two or more === user turns and no others (or `turns: N`, to have them written)"
+            faults.add(path, start, "a dialogue is made of user turns, behind at most one system turn", hint)
     faults.raise_if_any()
     return kind(template.name, meta, template, files)
 

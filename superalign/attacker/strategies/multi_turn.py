@@ -19,7 +19,7 @@ from superalign.attacker.strategies.protocol import Step, Writer
 from superalign.attacker.strategies.refine import shown
 from superalign.attacker.strategies.writer import draft
 from superalign.records.exchange import Exchange
-from superalign.records.rollout import Message, Seed, Walk
+from superalign.records.rollout import Message, Rollout, Seed
 
 WRITTEN_SLOTS = ("goal", "harmful", "conversation", "reply", "refused", "turn", "turns")
 REPLAY = "replay"
@@ -44,9 +44,9 @@ def unhelpful(reply: str) -> bool:
 class Dialogue(Prompted):
     """The body's user turns, one by one; the last is the attack."""
 
-    async def step(self, walk: Walk, history: Sequence[Exchange], writer: Writer) -> Step | None:
+    async def step(self, rollout: Rollout, history: Sequence[Exchange], writer: Writer) -> Step | None:
         """The next of the turns."""
-        messages = self.template.messages(goal=walk.seed.goal)
+        messages = self.template.messages(goal=rollout.seed.goal)
         system = tuple(message for message in messages if message.role == "system")
         turns = messages[len(system) :]
         if len(history) == len(turns):
@@ -58,7 +58,7 @@ class Dialogue(Prompted):
 class WrittenDialogue(Prompted):
     """An LLM writes each turn, with the conversation before it."""
 
-    async def step(self, walk: Walk, history: Sequence[Exchange], writer: Writer) -> Step | None:
+    async def step(self, rollout: Rollout, history: Sequence[Exchange], writer: Writer) -> Step | None:
         """The next turn; raises DropError when every try was unfit."""
         assert self.meta.turns is not None
         if len(history) == self.meta.turns:
@@ -67,8 +67,8 @@ class WrittenDialogue(Prompted):
         conversation = tuple(_conversation(history))
         reply = history[-1].answers[0].generation.text if history else ""
         prompt = self.template.messages(
-            goal=walk.seed.goal,
-            harmful=walk.seed.intent == "harmful",
+            goal=rollout.seed.goal,
+            harmful=rollout.seed.intent == "harmful",
             conversation="\n".join(f"{message.role}: {shown(message.content)}" for message in conversation),
             reply=shown(reply),
             refused=bool(history) and unhelpful(reply),
@@ -77,11 +77,11 @@ class WrittenDialogue(Prompted):
         )
         written = await draft(
             writer,
-            walk.attack_id(len(history)),
+            rollout.attack_id(len(history)),
             self.name,
             self.meta,
             prompt,
-            walk.seed.goal,
+            rollout.seed.goal,
             self.meta.min_overlap if last else 0.0,  # the way to the goal leads over other topics
         )
         return Step((*conversation, Message(role="user", content=written.text)), written, setup=not last)
@@ -104,9 +104,9 @@ class Replay:
         """To seeds with turns."""
         return bool(seed.turns)
 
-    async def step(self, walk: Walk, history: Sequence[Exchange], writer: Writer) -> Step | None:
+    async def step(self, rollout: Rollout, history: Sequence[Exchange], writer: Writer) -> Step | None:
         """The next of the turns; nothing is left out, since the turns were chosen with all before them."""
-        turns = walk.seed.turns
+        turns = rollout.seed.turns
         if len(history) == len(turns):
             return None
         next_turn = Message(role="user", content=turns[len(history)])

@@ -11,7 +11,7 @@ from superalign.attacker.strategies.protocol import Step, Writer
 from superalign.attacker.strategies.writer import draft
 from superalign.files.templates import PromptTemplate
 from superalign.records.exchange import Exchange
-from superalign.records.rollout import Draft, Message, Messages, Seed, Walk
+from superalign.records.rollout import Draft, Message, Messages, Rollout, Seed
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Rendered(Prompted):
         """The last turn alone, for a chain."""
         return self.template.messages(goal=goal)[-1].content, None
 
-    async def step(self, walk: Walk, history: Sequence[Exchange], writer: Writer) -> Step | None:
+    async def step(self, rollout: Rollout, history: Sequence[Exchange], writer: Writer) -> Step | None:
         """One attack."""
-        return None if history else Step(self.template.messages(goal=walk.seed.goal))
+        return None if history else Step(self.template.messages(goal=rollout.seed.goal))
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ class Written(Prompted):
         written = await draft(writer, id, self.name, self.meta, prompt, goal, self.meta.min_overlap)
         return written.text, written
 
-    async def step(self, walk: Walk, history: Sequence[Exchange], writer: Writer) -> Step | None:
+    async def step(self, rollout: Rollout, history: Sequence[Exchange], writer: Writer) -> Step | None:
         """One attack; raises DropError when every try was unfit."""
         if history:
             return None
-        text, written = await self.text(walk.id, walk.seed.goal, writer)
+        text, written = await self.text(rollout.id, rollout.seed.goal, writer)
         return Step(said(text), written)
 
 

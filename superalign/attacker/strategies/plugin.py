@@ -16,7 +16,7 @@ from superalign.errors import PromptFileError
 from superalign.files.plugins import Plugin, is_plugin, load_plugin
 from superalign.protocols import DropError
 from superalign.records.exchange import Exchange
-from superalign.records.rollout import Message, Messages, Seed, Walk
+from superalign.records.rollout import Message, Messages, Rollout, Seed
 
 _MESSAGES = TypeAdapter(tuple[Message, ...])
 _WANTED = "a text, a list of {role, content}, an object with such `messages`, or None"
@@ -24,9 +24,9 @@ _WANTED = "a text, a list of {role, content}, an object with such `messages`, or
 
 @dataclass(frozen=True)
 class PluginStrategy:
-    """What a plug-in says is the walk's next attack.
+    """What a plug-in says is the rollout's next attack.
 
-    Besides `attack` its class may have `max_attacks` (of a walk; 1 without it), `applies(seed) -> bool`, `style` (a
+    Besides `attack` its class may have `max_attacks` (of a rollout; 1 without it), `applies(seed) -> bool`, `style` (a
     word of the strategy files) and a docstring, which describes it. Runs can be repeated if equal arguments give
     equal attacks.
     """
@@ -54,7 +54,7 @@ class PluginStrategy:
 
     @property
     def max_attacks(self) -> int:
-        """Of one walk."""
+        """Of one rollout."""
         return int(getattr(self.plugin.actor, "max_attacks", 1))
 
     def applies(self, seed: Seed) -> bool:
@@ -65,19 +65,19 @@ class PluginStrategy:
         except Exception as error:
             raise DropError(f"{self.name}: applies: {type(error).__name__}: {error}") from error
 
-    async def step(self, walk: Walk, history: Sequence[Exchange], writer: Writer) -> Step | None:
+    async def step(self, rollout: Rollout, history: Sequence[Exchange], writer: Writer) -> Step | None:
         """Its next attack; raises DropError for what it raises, and for a result that is no attack."""
         if len(history) >= self.max_attacks:
             return None
-        result = await self.plugin.call(walk.seed, tuple(history))
+        result = await self.plugin.call(rollout.seed, tuple(history))
         return None if result is None else Step(_conversation(self.name, result))
 
 
-def resolve(name: str, beside: Path | None = None) -> PluginStrategy | None:
+def resolve(name: str, base_dir: Path | None = None) -> PluginStrategy | None:
     """The plug-in of that name; None: the name is meant as something else. Raises PromptFileError."""
-    if not is_plugin(name, "attackers", beside):
+    if not is_plugin(name, "attackers", base_dir):
         return None
-    plugin = load_plugin(name, "attackers", beside)
+    plugin = load_plugin(name, "attackers", base_dir)
     style, most = _style(plugin), getattr(plugin.actor, "max_attacks", 1)
     if style not in STYLES:
         raise PromptFileError(f"{plugin.path}:1: style {style!r} is not known", "known: " + ", ".join(STYLES))

@@ -1,4 +1,4 @@
-"""What a strategy is to the attacker: something that says the next turn of a walk."""
+"""What a strategy is to the attacker: something that says the next turn of a rollout."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Protocol
 
 from superalign.records.exchange import Exchange
-from superalign.records.rollout import Draft, Messages, Seed, Walk
+from superalign.records.rollout import Draft, Messages, Rollout, Seed
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a strategy does next in a walk."""
+    """What a strategy does next in a rollout."""
 
     messages: Messages
-    """The whole conversation that the learner answers, earlier turns of this walk included."""
+    """The whole conversation that the learner answers, earlier turns of this rollout included."""
     draft: Draft | None = None
     """None: no model wrote it."""
     parent: str | None = None
@@ -62,6 +62,6 @@ class Strategy(Protocol):
         """Whether this strategy may dress up this seed."""
         ...
 
-    async def step(self, walk: Walk, history: Sequence[Exchange], writer: Writer) -> Step | None:
-        """The walk's next turn after those it has had; None: the walk is over; raises DropError."""
+    async def step(self, rollout: Rollout, history: Sequence[Exchange], writer: Writer) -> Step | None:
+        """The rollout's next turn after those it has had; None: the rollout is over; raises DropError."""
         ...

@@ -16,7 +16,7 @@ from superalign.attacker.strategies.writer import draft
 from superalign.files.template_sandbox import sentence
 from superalign.protocols import DropError
 from superalign.records.exchange import Answer, Exchange
-from superalign.records.rollout import Walk
+from superalign.records.rollout import Rollout
 
 SLOTS = ("goal", "harmful", "attempt", "reply", "critique", "score")
 SHOWN_CHARS = 600
@@ -28,20 +28,20 @@ class Refine(Prompted):
     """Writes the attack anew from the best attempts, until one succeeds or `attempts` are used up."""
 
     async def step(
-        self, walk: Walk, history: Sequence[Exchange], writer: Writer, first: str | None = None
+        self, rollout: Rollout, history: Sequence[Exchange], writer: Writer, first: str | None = None
     ) -> Step | None:
         """The plain goal (or `first`), then one refined attempt after the other; raises DropError."""
         if not history:
-            return Step(said(sentence(walk.seed.goal) if first is None else first))
+            return Step(said(sentence(rollout.seed.goal) if first is None else first))
         if len(history) >= self.meta.attempts or history[-1].success:
             return None
-        id, reasons = walk.attack_id(len(history)), []
+        id, reasons = rollout.attack_id(len(history)), []
         known = {_words(exchange.attack.messages[-1].content) for exchange in history}
         for number, parent in enumerate(self._frontier(history)):
             answer = _worst(parent)
             prompt = self.template.messages(
-                goal=walk.seed.goal,
-                harmful=walk.seed.intent == "harmful",
+                goal=rollout.seed.goal,
+                harmful=rollout.seed.intent == "harmful",
                 attempt=parent.attack.messages[-1].content,
                 reply=shown(answer.generation.text),
                 critique=answer.verdict.rationale if answer.verdict else "",
@@ -49,7 +49,7 @@ class Refine(Prompted):
             )
             try:
                 written = await draft(
-                    writer, f"{id}~{number}", self.name, self.meta, prompt, walk.seed.goal, self.meta.min_overlap
+                    writer, f"{id}~{number}", self.name, self.meta, prompt, rollout.seed.goal, self.meta.min_overlap
                 )
             except DropError as error:
                 reasons.append(str(error))

@@ -89,10 +89,10 @@ def _mended(failed: Sequence[Check], reply: str) -> str | None:
     return reply
 
 
-def load_functions(options: ChecksOptions, beside: Path) -> dict[str, Plugin]:
+def load_functions(options: ChecksOptions, base_dir: Path) -> dict[str, Plugin]:
     """The functions by their checks' ids; raises PromptFileError for one that can't be used."""
     wanted = [check for check in options.checks if isinstance(check, FunctionCheck)]
-    return {check.id: load_plugin(check.path, "checks", beside, check.options) for check in wanted}
+    return {check.id: load_plugin(check.path, "checks", base_dir, check.options) for check in wanted}
 
 
 def fault_of(check: Check, reply: str, said: Sequence[str]) -> str | None:

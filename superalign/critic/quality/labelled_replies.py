@@ -78,8 +78,8 @@ def load_labels(path: Path, columns: Mapping[str, str] | None = None) -> list[La
         if (item := _item(row, named, path, faults)) is None:
             continue
         if item.id in items:
-            cure = "name another column with --columns id=COLUMN"
-            faults.add(path, row.line, f"id {item.id} stands on line {lines[item.id]} already", cure)
+            hint = "name another column with --columns id=COLUMN"
+            faults.add(path, row.line, f"id {item.id} stands on line {lines[item.id]} already", hint)
         items[item.id], lines[item.id] = item, row.line
     faults.raise_if_any()
     return list(items.values())
@@ -115,8 +115,8 @@ def _columns(path: Path, rows: Sequence[Row], given: Mapping[str, str]) -> dict[
         if field in _TEXTS and not named[field]:
             faults.add(path, 1, f"no column for the {field}", f"--columns {field}=COLUMN; columns: {', '.join(known)}")
     if not any(named[question] for question in QUESTIONS):
-        cure = f"--columns harm=COLUMN, refusal=COLUMN or request=COLUMN; columns: {', '.join(sorted(known))}"
-        faults.add(path, 1, "no column of labels", cure)
+        hint = f"--columns harm=COLUMN, refusal=COLUMN or request=COLUMN; columns: {', '.join(sorted(known))}"
+        faults.add(path, 1, "no column of labels", hint)
     faults.raise_if_any()
     return named
 
@@ -159,6 +159,6 @@ def _votes(row: Row, question: Question, columns: Sequence[str], path: Path, fau
                 text = text[2:]
             found.append(next((label for label, words in _WORDS[question].items() if text in words), None))
             if found[-1] is None and text not in _MISSING:
-                cure = "write " + ", ".join(CLASSES[question]) + ", or nothing"
-                faults.add(path, row.line, f"{question} ({column}) is {given!r}", cure)
+                hint = "write " + ", ".join(CLASSES[question]) + ", or nothing"
+                faults.add(path, row.line, f"{question} ({column}) is {given!r}", hint)
     return tuple(found)

@@ -105,8 +105,8 @@ def load_calibration(path: Path) -> Calibration:
         return Calibration.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         what = str(error).splitlines()[-1] if isinstance(error, OSError) else error.errors()[0]["msg"]
-        cure = "write it anew with `superalign critic calibrate RECIPE --labels FILE --out FILE`"
-        raise PromptFileError(f"{path}:1: not a calibration file: {what}", cure) from error
+        hint = "write it anew with `superalign critic calibrate RECIPE --labels FILE --out FILE`"
+        raise PromptFileError(f"{path}:1: not a calibration file: {what}", hint) from error
 
 
 def below_floor(floor: FloorOptions, calibration: Calibration) -> list[str]:

@@ -52,17 +52,17 @@ class AttackSets:
         """Whether the learner may learn from an exchange."""
         return exchange.attack.seed.id not in self.plan.kept_out
 
-    def evaluator(self, room: RoundFolder) -> Evaluator:
+    def evaluator(self, round_folder: RoundFolder) -> Evaluator:
         """Of a round's candidate: the recipe's suites and the round's sets."""
-        return self.plan.over(self._suites(room), True)
+        return self.plan.over(self._suites(round_folder), True)
 
-    async def measure(self, room: RoundFolder, incumbent: Checkpoint, model: str) -> None:
+    async def measure(self, round_folder: RoundFolder, incumbent: Checkpoint, model: str) -> None:
         """The incumbent on the round's sets; model: the name it is served under. The round's attacks must be over."""
-        suites = self._suites(room)
-        if room.incumbent_evaluation.exists() or not suites:
+        suites = self._suites(round_folder)
+        if round_folder.incumbent_evaluation.exists() or not suites:
             return
         evaluator = self.plan.over(suites, False)
-        with Journal(room.incumbent_items, ItemResult) as items:
+        with Journal(round_folder.incumbent_items, ItemResult) as items:
 
             async def note(item: ItemResult) -> None:
                 items.append(item)
@@ -70,18 +70,18 @@ class AttackSets:
 
             with self._phase("evaluate incumbent", evaluator.total, items.count):
                 found = await evaluator.evaluate(model, incumbent, done=items, on_item=note)
-        write_json(room.incumbent_evaluation, found)
+        write_json(round_folder.incumbent_evaluation, found)
 
-    def _suites(self, room: RoundFolder) -> list[Suite]:
+    def _suites(self, round_folder: RoundFolder) -> list[Suite]:
         """Fresh and replayed attacks; none in round 0, where nothing was attacked."""
-        if room.number == 0:
+        if round_folder.number == 0:
             return []
-        here = f"{room.path.name}/{room.exchanges.name}"
-        fresh = fresh_suites(read_records(room.exchanges, Exchange), self.plan.kept_out, here)
-        before = f"exchanges before round {room.number}"
-        return fresh + replay_suites(self._earlier(room), self.plan.options.replay, self.plan.seed, before)
+        here = f"{round_folder.path.name}/{round_folder.exchanges.name}"
+        fresh = fresh_suites(read_records(round_folder.exchanges, Exchange), self.plan.kept_out, here)
+        before = f"exchanges before round {round_folder.number}"
+        return fresh + replay_suites(self._earlier(round_folder), self.plan.options.replay, self.plan.seed, before)
 
-    def _earlier(self, room: RoundFolder) -> Iterator[Exchange]:
+    def _earlier(self, round_folder: RoundFolder) -> Iterator[Exchange]:
         """This round's successes are what the incumbent fails on and the candidate is taught: they join the next's."""
-        for number in range(1, room.number):
+        for number in range(1, round_folder.number):
             yield from read_records(self.folder.round(number).exchanges, Exchange)

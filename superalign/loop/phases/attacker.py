@@ -17,11 +17,11 @@ from superalign.attacker.options import AttackerTraining
 from superalign.attacker.training_data import compile_drafts, held_out
 from superalign.errors import RunFolderError, TrainingError
 from superalign.gate.attacker import AttackerFigures, Probe, Side, decide_attacker, measure_attackers
-from superalign.loop.rollout import Cast, play
+from superalign.loop.rollout import Roles, play
 from superalign.protocols import Attacker, InferencePool, Observer, Trainer
 from superalign.records.evaluation import Promotion
 from superalign.records.exchange import Exchange
-from superalign.records.rollout import Seed, Walk, walk_of
+from superalign.records.rollout import Rollout, Seed, rollout_of
 from superalign.records.training import Checkpoint, Demonstration, PreferencePair
 from superalign.store.atomic import sha256_adapter, write_json
 from superalign.store.journal import Journal, Stored, read_records, write_records
@@ -29,7 +29,7 @@ from superalign.store.round_folder import RoundFolder, read_record
 from superalign.store.run_folder import RunFolder
 
 FIRST_PROBE = 1000
-"""Index of a seed's first probe, far above those of the walks that a round plays: a probe is an attack of its own."""
+"""Index of a seed's first probe, far above those that a round plays: a probe is an attack of its own."""
 
 
 class Phase(Protocol):
@@ -60,10 +60,10 @@ class AttackerPlan:
     """Harmful seeds that a written strategy can put into words."""
     attacker: Callable[[int, Served], Attacker]
     """(round, its served attacker) -> who attacks in that round."""
-    cast: Callable[[int, str, Served], Cast]
+    roles: Callable[[int, str, Served], Roles]
     """(round, served learner, attacker) -> who acts in a probe: written strategies only, nothing revised."""
     vectorise: Vectorise
-    max_walks: int = 256
+    max_rollouts: int = 256
 
 
 class AttackerLoop:
@@ -82,9 +82,12 @@ class AttackerLoop:
         Raises RunFolderError when that adapter is missing or altered.
         """
         for before in reversed(range(1, number)):
-            room = self.folder.round(before)
-            if room.attacker_promotion.exists() and read_record(room.attacker_promotion, Promotion).promoted:
-                return self._located(read_record(room.attacker_checkpoint, Checkpoint))
+            round_folder = self.folder.round(before)
+            if (
+                round_folder.attacker_promotion.exists()
+                and read_record(round_folder.attacker_promotion, Promotion).promoted
+            ):
+                return self._located(read_record(round_folder.attacker_checkpoint, Checkpoint))
         return self.plan.base
 
     async def attacker(self, number: int) -> Attacker:
@@ -104,107 +107,107 @@ class AttackerLoop:
     async def _serve(self, checkpoint: Checkpoint) -> Served:
         return Served(await self.plan.pool.serve(checkpoint), trained=checkpoint.id != self.plan.base.id)
 
-    async def learn(self, room: RoundFolder, serve_learner: Callable[[], Awaitable[str]]) -> Promotion:
+    async def learn(self, round_folder: RoundFolder, serve_learner: Callable[[], Awaitable[str]]) -> Promotion:
         """Train a candidate on the round's exchanges, measure it against the frozen learner, decide.
 
         serve_learner: gives the name under which the round's learner is served.
         """
-        if room.attacker_promotion.exists():
-            return read_record(room.attacker_promotion, Promotion)
-        if not room.attacker_pairs.exists():
-            await self._compile(room)
-        promotion = await self._decide(room, serve_learner)
-        write_json(room.attacker_promotion, promotion)
+        if round_folder.attacker_promotion.exists():
+            return read_record(round_folder.attacker_promotion, Promotion)
+        if not round_folder.attacker_pairs.exists():
+            await self._compile(round_folder)
+        promotion = await self._decide(round_folder, serve_learner)
+        write_json(round_folder.attacker_promotion, promotion)
         return promotion
 
-    async def _decide(self, room: RoundFolder, serve_learner: Callable[[], Awaitable[str]]) -> Promotion:
-        options, incumbent = self.plan.options, self.incumbent(room.number)
-        demonstrations = Stored(room.attacker_demonstrations, Demonstration)
+    async def _decide(self, round_folder: RoundFolder, serve_learner: Callable[[], Awaitable[str]]) -> Promotion:
+        options, incumbent = self.plan.options, self.incumbent(round_folder.number)
+        demonstrations = Stored(round_folder.attacker_demonstrations, Demonstration)
         if len(demonstrations) < options.min_examples:
             why = f"{len(demonstrations)} attacks to learn from, fewer than {options.min_examples}"
-            return _kept(room.number, incumbent, why)
-        if not self._walks(room.number):
-            return _kept(room.number, incumbent, "no goal is held out to measure it on")
+            return _kept(round_folder.number, incumbent, why)
+        if not self._rollouts(round_folder.number):
+            return _kept(round_folder.number, incumbent, "no goal is held out to measure it on")
         try:
-            candidate = await self._train(room, incumbent, demonstrations)
+            candidate = await self._train(round_folder, incumbent, demonstrations)
         except TrainingError as error:
-            self.observer.notice(f"round {room.number}: the attacker's training gave no candidate: {error}")
-            return _kept(room.number, incumbent, f"training gave no candidate: {error}")
-        await self._probe(room, candidate, serve_learner)
-        figures = await self.figures(room)
+            self.observer.notice(f"round {round_folder.number}: the attacker's training gave no candidate: {error}")
+            return _kept(round_folder.number, incumbent, f"training gave no candidate: {error}")
+        await self._probe(round_folder, candidate, serve_learner)
+        figures = await self.figures(round_folder)
         return decide_attacker(figures["candidate"], figures["incumbent"], options)
 
-    async def _compile(self, room: RoundFolder) -> None:
-        exchanges = [e for e in read_records(room.exchanges, Exchange) if e.attack.draft is not None]
+    async def _compile(self, round_folder: RoundFolder) -> None:
+        exchanges = [e for e in read_records(round_folder.exchanges, Exchange) if e.attack.draft is not None]
         demonstrations, pairs = await asyncio.to_thread(
             compile_drafts, exchanges, self.plan.options, self.plan.vectorise
         )
-        write_records(room.attacker_demonstrations, demonstrations)
-        write_records(room.attacker_pairs, pairs)
+        write_records(round_folder.attacker_demonstrations, demonstrations)
+        write_records(round_folder.attacker_pairs, pairs)
 
     async def _train(
-        self, room: RoundFolder, incumbent: Checkpoint, demonstrations: Sequence[Demonstration]
+        self, round_folder: RoundFolder, incumbent: Checkpoint, demonstrations: Sequence[Demonstration]
     ) -> Checkpoint:
-        if not room.attacker_checkpoint.exists():
-            pairs = Stored(room.attacker_pairs, PreferencePair)
+        if not round_folder.attacker_checkpoint.exists():
+            pairs = Stored(round_folder.attacker_pairs, PreferencePair)
             with self.phase("train attacker", None):
                 async with AsyncExitStack() as stack:
                     for pool in self._pools:
                         await stack.enter_async_context(pool.paused())
-                    trained = await self.plan.trainer.train(demonstrations, pairs, incumbent, room.number)
-            write_json(room.attacker_checkpoint, trained)
-        return self._located(read_record(room.attacker_checkpoint, Checkpoint))
+                    trained = await self.plan.trainer.train(demonstrations, pairs, incumbent, round_folder.number)
+            write_json(round_folder.attacker_checkpoint, trained)
+        return self._located(read_record(round_folder.attacker_checkpoint, Checkpoint))
 
     async def _probe(
-        self, room: RoundFolder, candidate: Checkpoint, serve_learner: Callable[[], Awaitable[str]]
+        self, round_folder: RoundFolder, candidate: Checkpoint, serve_learner: Callable[[], Awaitable[str]]
     ) -> None:
-        """The same walks by both attackers, an exchange after the other written down as soon as it is there."""
-        walks = self._walks(room.number)
-        with Journal(room.attacker_probe, Probe) as probes:
+        """The same rollouts by both attackers, an exchange after the other written down as soon as it is there."""
+        rollouts = self._rollouts(round_folder.number)
+        with Journal(round_folder.attacker_probe, Probe) as probes:
             had: dict[tuple[Side, str], list[Probe]] = {}
             for probe in probes:
-                had.setdefault((probe.side, walk_of(probe.id)), []).append(probe)
+                had.setdefault((probe.side, rollout_of(probe.id)), []).append(probe)
             learner = await serve_learner()
-            sides: dict[Side, Served] = {"incumbent": await self.serve(room.number)}
+            sides: dict[Side, Served] = {"incumbent": await self.serve(round_folder.number)}
             sides["candidate"] = await self._serve(candidate)
-            casts = {side: self.plan.cast(room.number, learner, served) for side, served in sides.items()}
-            waiting = iter([(side, walk) for walk in walks for side in sides])
+            casts = {side: self.plan.roles(round_folder.number, learner, served) for side, served in sides.items()}
+            waiting = iter([(side, rollout) for rollout in rollouts for side in sides])
 
             async def worker() -> None:
-                for side, walk in waiting:
-                    known = had.pop((side, walk.id), [])
+                for side, rollout in waiting:
+                    known = had.pop((side, rollout.id), [])
                     history = [probe.exchange for probe in known if probe.exchange is not None]
-                    async for record in play(casts[side], walk, history, len(history) < len(known)):
+                    async for record in play(casts[side], rollout, history, len(history) < len(known)):
                         if isinstance(record, Exchange):
                             probes.append(Probe(side=side, id=record.id, exchange=record))
                         elif record.stage == "attack":
                             probes.append(Probe(side=side, id=record.record_id, reason=record.reason))
                     self.observer.advance(0 if known else 1)
 
-            total = len(sides) * len(walks)
+            total = len(sides) * len(rollouts)
             with self.phase("probe attacker", total, len(had)):
                 async with asyncio.TaskGroup() as workers:
-                    for _ in range(min(self.plan.max_walks, total)):
+                    for _ in range(min(self.plan.max_rollouts, total)):
                         workers.create_task(worker())
 
-    async def figures(self, room: RoundFolder) -> dict[Side, AttackerFigures]:
+    async def figures(self, round_folder: RoundFolder) -> dict[Side, AttackerFigures]:
         """Both sides of a round's probe; raises RunFolderError where the round has no candidate."""
-        candidate = read_record(room.attacker_checkpoint, Checkpoint)
+        candidate = read_record(round_folder.attacker_checkpoint, Checkpoint)
         return await asyncio.to_thread(
             measure_attackers,
-            {"candidate": candidate.id, "incumbent": self.incumbent(room.number).id},
-            self._walks(room.number),
-            read_records(room.attacker_probe, Probe),
+            {"candidate": candidate.id, "incumbent": self.incumbent(round_folder.number).id},
+            self._rollouts(round_folder.number),
+            read_records(round_folder.attacker_probe, Probe),
             self.plan.options,
             self.plan.vectorise,
         )
 
-    def _walks(self, number: int) -> list[Walk]:
-        """The probe's walks on the held-out goals."""
+    def _rollouts(self, number: int) -> list[Rollout]:
+        """The probe's rollouts on the held-out goals."""
         options = self.plan.options
         goals = [seed for seed in self.plan.goals if held_out(seed.id, options.holdout)]
         pairs = [(seed, FIRST_PROBE + index) for index in range(options.probes) for seed in goals]
-        return [Walk(round=number, seed=s, index=index, position=i) for i, (s, index) in enumerate(pairs)]
+        return [Rollout(round=number, seed=s, index=index, position=i) for i, (s, index) in enumerate(pairs)]
 
     def _located(self, checkpoint: Checkpoint) -> Checkpoint:
         located = self.folder.located(checkpoint)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager
 
-from superalign.loop.rollout import Cast, answer_once
+from superalign.loop.rollout import Roles, answer_once
 from superalign.protocols import Observer
 from superalign.records.exchange import Anchor, Dropped, Exchange
 from superalign.store.journal import Journal
@@ -14,24 +14,24 @@ from superalign.store.round_folder import RoundFolder
 
 
 async def anchor_round(
-    cast: Callable[[], Awaitable[Cast]],
+    roles: Callable[[], Awaitable[Roles]],
     needing: Callable[[], Iterator[Exchange]],
-    room: RoundFolder,
+    round_folder: RoundFolder,
     observer: Observer,
-    max_walks: int,
+    max_rollouts: int,
     phase: Callable[[int, int], AbstractContextManager[None]],
 ) -> None:
     """One answer to each exchange that needs one and has none yet, into `anchors.jsonl`.
 
-    cast: serves the base model, only when somebody has to be asked; phase: (answers in all, those there before) -> the
+    roles: serves the base model, only when somebody has to be asked; phase: (answers in all, those there before) -> the
     block in which they are given.
     """
     total = sum(1 for _ in needing())
-    with Journal(room.anchors, Anchor) as anchors, Journal(room.dropped, Dropped) as dropped:
+    with Journal(round_folder.anchors, Anchor) as anchors, Journal(round_folder.dropped, Dropped) as dropped:
         finished = {anchor.id for anchor in anchors}
         if len(finished) == total:
             return
-        acting = await cast()
+        acting = await roles()
         waiting = (exchange for exchange in needing() if exchange.id not in finished)
 
         async def worker() -> None:
@@ -44,5 +44,5 @@ async def anchor_round(
 
         with phase(total, len(finished)):
             async with asyncio.TaskGroup() as workers:
-                for _ in range(min(max_walks, total - len(finished))):
+                for _ in range(min(max_rollouts, total - len(finished))):
                     workers.create_task(worker())

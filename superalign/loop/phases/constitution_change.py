@@ -46,7 +46,7 @@ class ValuesPlan:
     base: Checkpoint
     alone: bool
     """Whether nothing else is held out, so that the gate decides by values."""
-    max_walks: int
+    max_rollouts: int
 
 
 class ValuesLoop:
@@ -85,40 +85,40 @@ class ValuesLoop:
         """What a round's training starts from."""
         return self.plan.base if self.switches(number) and self.plan.options.on_switch == "scratch" else incumbent
 
-    async def replay(self, room: RoundFolder) -> None:
+    async def replay(self, round_folder: RoundFolder) -> None:
         """Judge every past example anew; the newest of a request counts, for it is what was learned last."""
-        if not self.switches(room.number) or self.plan.options.on_switch == "naive":
+        if not self.switches(round_folder.number) or self.plan.options.on_switch == "naive":
             return
-        with Journal(room.replay, Replayed) as journal:
+        with Journal(round_folder.replay, Replayed) as journal:
             done = {replayed.id for replayed in journal}
-            past = list(self._past(room.number))
+            past = list(self._past(round_folder.number))
             with self._phase("replay", len(past), len(done)):
                 critic = self.plan.critic()
                 for attack, example in past:
                     if example.id not in done:
                         journal.append(await rejudged(example, attack, critic, self.plan.pairing))
                         self.observer.advance()
-        counts = counted(read_records(room.replay, Replayed))
+        counts = counted(read_records(round_folder.replay, Replayed))
         self.observer.notice(
-            f"round {room.number}: of {len(past)} past examples {counts.held} hold under the new version, "
+            f"round {round_folder.number}: of {len(past)} past examples {counts.held} hold under the new version, "
             f"{counts.flipped} were turned round, {counts.dropped} dropped"
         )
 
-    def replayed(self, room: RoundFolder) -> Iterator[Demonstration | PreferencePair]:
+    def replayed(self, round_folder: RoundFolder) -> Iterator[Demonstration | PreferencePair]:
         """The past examples that are trained on again."""
-        for replayed in read_records(room.replay, Replayed):
+        for replayed in read_records(round_folder.replay, Replayed):
             yield from (example for example in (replayed.demonstration, replayed.pair) if example is not None)
 
-    async def measure_base(self, room: RoundFolder, model: str) -> None:
+    async def measure_base(self, round_folder: RoundFolder, model: str) -> None:
         """What the base model keeps of the first version."""
-        await self.measure(room, model)
-        own = self._read(room.values_items)
-        write_json(room.values_json, figures(own, own, (), version=self._holds.version, before=None, moved=()))
+        await self.measure(round_folder, model)
+        own = self._read(round_folder.values_items)
+        write_json(round_folder.values_json, figures(own, own, (), version=self._holds.version, before=None, moved=()))
 
-    async def measure(self, room: RoundFolder, model: str) -> None:
+    async def measure(self, round_folder: RoundFolder, model: str) -> None:
         """The served checkpoint's replies to the held-out requests, judged by this version and the one before."""
-        judges = await self._judging(room.number)
-        with Journal(room.values_items, ValueResult) as journal:
+        judges = await self._judging(round_folder.number)
+        with Journal(round_folder.values_items, ValueResult) as journal:
             done = {result.item for result in journal}
             waiting = iter([item for item in self.plan.items if item.id not in done])
             sampling = Sampling(max_tokens=self.plan.options.max_tokens)
@@ -131,35 +131,35 @@ class ValuesLoop:
 
             with self._phase("values", len(self.plan.items), len(done)):
                 async with asyncio.TaskGroup() as workers:
-                    for _ in range(min(self.plan.max_walks, len(self.plan.items))):
+                    for _ in range(min(self.plan.max_rollouts, len(self.plan.items))):
                         workers.create_task(worker())
 
-    async def decide(self, room: RoundFolder, incumbent: Checkpoint, decision: Promotion) -> Promotion:
+    async def decide(self, round_folder: RoundFolder, incumbent: Checkpoint, decision: Promotion) -> Promotion:
         """The gate's decision, heeding values; writes `values.json`."""
-        report = await self._report(room, incumbent)
-        write_json(room.values_json, report)
+        report = await self._report(round_folder, incumbent)
+        write_json(round_folder.values_json, report)
         return with_values(decision, checks(report, self.plan.options), alone=self.plan.alone)
 
-    async def _report(self, room: RoundFolder, incumbent: Checkpoint) -> ValuesReport:
-        start, version = self._span(room.number)
+    async def _report(self, round_folder: RoundFolder, incumbent: Checkpoint) -> ValuesReport:
+        start, version = self._span(round_folder.number)
         before = self._before(start)
         settled: list[ValueResult] = []
         if before is not None:
-            if start == room.number:
-                await self._rejudge(room, incumbent)
+            if start == round_folder.number:
+                await self._rejudge(round_folder, incumbent)
             settled = self._read(self.folder.round(start).values_rejudged)
         stands = round_of(incumbent)
         theirs = self._read(self.folder.round(stands).values_items) if stands >= start or not settled else settled
         return figures(
-            self._read(room.values_items), theirs, settled, version=version.version,
+            self._read(round_folder.values_items), theirs, settled, version=version.version,
             before=before.version if before else None, moved=difference(before, version).moved if before else (),
         )  # fmt: skip
 
-    async def _rejudge(self, room: RoundFolder, incumbent: Checkpoint) -> None:
+    async def _rejudge(self, round_folder: RoundFolder, incumbent: Checkpoint) -> None:
         """The replies of the checkpoint that stands when a version begins, judged by it."""
         stood = self.folder.round(round_of(incumbent))
-        judges, items = await self._judging(room.number), {item.id: item for item in self.plan.items}
-        with Journal(room.values_rejudged, ValueResult) as journal:
+        judges, items = await self._judging(round_folder.number), {item.id: item for item in self.plan.items}
+        with Journal(round_folder.values_rejudged, ValueResult) as journal:
             done = {result.item for result in journal}
             for result in self._read(stood.values_items):
                 if result.item not in done:
@@ -185,11 +185,11 @@ class ValuesLoop:
     def _past(self, number: int) -> Iterator[tuple[Attack, Demonstration | PreferencePair]]:
         taken: set[tuple[type, Messages]] = set()
         for earlier in reversed(range(1, number)):
-            room = self.folder.round(earlier)
+            round_folder = self.folder.round(earlier)
             found = past_examples(
-                read_records(room.exchanges, Exchange),
-                read_records(room.demonstrations, Demonstration),
-                read_records(room.pairs, PreferencePair),
+                read_records(round_folder.exchanges, Exchange),
+                read_records(round_folder.demonstrations, Demonstration),
+                read_records(round_folder.pairs, PreferencePair),
             )
             for attack, example in found:
                 if (type(example), example.prompt) not in taken:

@@ -38,30 +38,30 @@ class AuditPlan:
     """The critic's type where its verdicts are not to be had for nothing; empty: they are."""
 
 
-async def audit_round(plan: AuditPlan, folder: RunFolder, room: RoundFolder, incumbent_items: Path) -> None:
+async def audit_round(plan: AuditPlan, folder: RunFolder, round_folder: RoundFolder, incumbent_items: Path) -> None:
     """Write `audit.json` of the round's candidate, whose evaluation is in the round's folder.
 
     incumbent_items: as for `deciding.decide_round`. Nothing is generated: by the first replies to the items of the
     recipe's suites that have no answer key. It is made anew where it was interrupted.
     """
-    if not room.audit_json.exists():
-        write_json(room.audit_json, await _audited(plan, folder, room, incumbent_items))
+    if not round_folder.audit_json.exists():
+        write_json(round_folder.audit_json, await _audited(plan, folder, round_folder, incumbent_items))
 
 
-async def _audited(plan: AuditPlan, folder: RunFolder, room: RoundFolder, incumbent_items: Path) -> Audit:
+async def _audited(plan: AuditPlan, folder: RunFolder, round_folder: RoundFolder, incumbent_items: Path) -> Audit:
     items = {
         (suite.name, item.id): (kind, suite, item)
         for kind in KINDS for suite in plan.suites if suite.kind == kind for item in suite.items if item.key is None
     }  # fmt: skip
     if not items:
-        return Audit(round=room.number, off="nothing is held out that the judge decides")
+        return Audit(round=round_folder.number, off="nothing is held out that the judge decides")
     if plan.paid_for:
         cost = f"it would have to judge {len(items)} replies more each round"
         return Audit(
-            round=room.number, off=f"a {plan.paid_for} critic's verdicts are not to be had for nothing: {cost}"
+            round=round_folder.number, off=f"a {plan.paid_for} critic's verdicts are not to be had for nothing: {cost}"
         )
     kinds = {key: kind for key, (kind, _, _) in items.items()}
-    incumbent, candidate = _rights(incumbent_items, kinds), _rights(room.evaluation_items, kinds)
+    incumbent, candidate = _rights(incumbent_items, kinds), _rights(round_folder.evaluation_items, kinds)
     waiting = (r for r in _first(folder.round(0).evaluation_items) if (r.suite, r.item) in items)
     critic, found = plan.critic(), list[AuditItem]()
 
@@ -77,7 +77,7 @@ async def _audited(plan: AuditPlan, folder: RunFolder, room: RoundFolder, incumb
     async with asyncio.TaskGroup() as workers:
         for _ in range(min(_AT_ONCE, len(items))):
             workers.create_task(worker())
-    return audit(room.number, found)
+    return audit(round_folder.number, found)
 
 
 def _rights(path: Path, kinds: dict[_Key, Kind]) -> dict[_Key, bool | None]:

@@ -27,9 +27,9 @@ def decide_round(
     read beside it.
     """
     candidate, base = (read_record(folder.round(n).evaluation_json, Evaluation) for n in (number, 0))
-    room = folder.round(number)
-    old = chain(read_records(incumbent_items, ItemResult), read_records(room.incumbent_items, ItemResult))
-    new = read_records(room.evaluation_items, ItemResult)
+    round_folder = folder.round(number)
+    old = chain(read_records(incumbent_items, ItemResult), read_records(round_folder.incumbent_items, ItemResult))
+    new = read_records(round_folder.evaluation_items, ItemResult)
     pairs = pair_items(old, new, candidate.suites)
     return decide(candidate, incumbent, pairs, options, base=base, drift=drift(folder, number))
 

@@ -51,43 +51,45 @@ class ReviewLoop:
         self.plan, self.folder, self.observer, self._phase = plan, folder, observer, phase
         self.book = LabelBook(folder.path)
 
-    async def teach(self, room: RoundFolder) -> None:
+    async def teach(self, round_folder: RoundFolder) -> None:
         """Let the critic learn from every label of earlier rounds."""
         if self.plan.teach is None:
             return
-        if not room.taught.exists():
-            write_records(room.taught, self._lessons(room.number))
-        taught = list(read_records(room.taught, Taught))
+        if not round_folder.taught.exists():
+            write_records(round_folder.taught, self._lessons(round_folder.number))
+        taught = list(read_records(round_folder.taught, Taught))
         if taught:
-            self.observer.notice(f"round {room.number}: the critic has {len(taught)} labelled answers to learn from")
+            self.observer.notice(
+                f"round {round_folder.number}: the critic has {len(taught)} labelled answers to learn from"
+            )
             await self.plan.teach(taught)
 
-    async def ask(self, room: RoundFolder) -> None:
+    async def ask(self, round_folder: RoundFolder) -> None:
         """Fix the round's queue, wait for it where the recipe says so, and fix the labels."""
-        if room.labels.exists():
+        if round_folder.labels.exists():
             return
-        if not room.queue.exists():
-            write_records(room.queue, await asyncio.to_thread(self._rank, room))
+        if not round_folder.queue.exists():
+            write_records(round_folder.queue, await asyncio.to_thread(self._rank, round_folder))
         if self.plan.options.mode == "block":
-            await self._wait(room)
-        prefix = f"r{room.number:03d}/"
+            await self._wait(round_folder)
+        prefix = f"r{round_folder.number:03d}/"
         said = standing(self.book.read())
         kept = [label for item in sorted(said) if item[0].startswith(prefix) for label in said[item].values()]
-        write_records(room.labels, kept)
+        write_records(round_folder.labels, kept)
 
-    def exchanges(self, room: RoundFolder) -> Iterator[Exchange]:
+    def exchanges(self, round_folder: RoundFolder) -> Iterator[Exchange]:
         """The round's exchanges with people's verdicts in place of the critic's."""
-        labels = judged(standing(read_records(room.labels, Label)))
+        labels = judged(standing(read_records(round_folder.labels, Label)))
         held_out = held_out_prompts(self.folder) if labels else frozenset()
-        for exchange in read_records(room.exchanges, Exchange):
+        for exchange in read_records(round_folder.exchanges, Exchange):
             said = labels.get(exchange.id)
             yield apply_labels(exchange, said) if said and not is_held_out(exchange, held_out) else exchange
 
-    def _rank(self, room: RoundFolder) -> list[QueueItem]:
+    def _rank(self, round_folder: RoundFolder) -> list[QueueItem]:
         """Labels of earlier rounds make a like request less worth asking about."""
-        known = [request_of(taught.prompt) for taught in read_records(room.taught, Taught)]
+        known = [request_of(taught.prompt) for taught in read_records(round_folder.taught, Taught)]
         return rank(
-            read_records(room.exchanges, Exchange),
+            read_records(round_folder.exchanges, Exchange),
             self.plan.options.per_round,
             self.plan.pairing,
             known=known,
@@ -102,16 +104,16 @@ class ReviewLoop:
                 if exchange.id in labels and not is_held_out(exchange, held_out):
                     yield from lessons(exchange, labels[exchange.id])
 
-    async def _wait(self, room: RoundFolder) -> None:
+    async def _wait(self, round_folder: RoundFolder) -> None:
         """Until every item of the queue is judged or skipped by somebody."""
-        queue: list[Item] = [(item.exchange, item.answer) for item in read_records(room.queue, QueueItem)]
+        queue: list[Item] = [(item.exchange, item.answer) for item in read_records(round_folder.queue, QueueItem)]
         left = self._left(queue)
         if not left:
             return
         command = f"superalign review {self.folder.path}"
         self.observer.notice(
-            f"round {room.number} waits for labels of {left} of {len(queue)} answers: `{command}` in another terminal; "
-            "Ctrl-C stops here and `superalign resume` waits on"
+            f"round {round_folder.number} waits for labels of {left} of {len(queue)} answers: "
+            f"`{command}` in another terminal; Ctrl-C stops here and `superalign resume` waits on"
         )
         with self._phase("review", len(queue), len(queue) - left):
             while left:

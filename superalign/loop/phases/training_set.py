@@ -21,7 +21,7 @@ T = TypeVar("T", Demonstration, PreferencePair, Dropped)
 
 
 def compile_examples(
-    room: RoundFolder,
+    round_folder: RoundFolder,
     exchanges: Callable[[], Iterable[Exchange]],
     replayed: Callable[[], Iterable[Example]],
     experts: Sequence[Demonstration],
@@ -32,7 +32,7 @@ def compile_examples(
 
     `pairs.jsonl` is written last and means that both are whole. incumbent: the gaps that effort follows.
     """
-    anchors = {anchor.id: anchor.answer for anchor in read_records(room.anchors, Anchor)}
+    anchors = {anchor.id: anchor.answer for anchor in read_records(round_folder.anchors, Anchor)}
     share = own_share(exchanges(), options, anchors)
 
     def compiled(kind: type[T]) -> Iterator[T]:
@@ -47,20 +47,20 @@ def compile_examples(
         past = (example for example in replayed() if isinstance(example, PreferencePair))
         return chain(compiled(PreferencePair), past)
 
-    with Journal(room.dropped, Dropped) as dropped:
+    with Journal(round_folder.dropped, Dropped) as dropped:
         for loss in compiled(Dropped):
             dropped.append(loss)
     gaps = (_rate(incumbent, ("harmful",), "complied"), _rate(incumbent, ("lookalike", "ordinary"), "refused"))
-    wanted = wanted_share(options.effort, room.number, gaps[0] or 0.0, gaps[1] or 0.0)
+    wanted = wanted_share(options.effort, round_folder.number, gaps[0] or 0.0, gaps[1] or 0.0)
     taught = Cut.of(demonstrations(), wanted)
     preferred = Cut.of(pairs(), wanted)
     if options.effort != Mixed():
         kept = {side: taught.kept[side] + preferred.kept[side] for side in SIDES}
         left_out = {side: taught.found[side] + preferred.found[side] - kept[side] for side in SIDES}
         effort = Effort(conformity=wanted, conformity_gap=gaps[0], competence_gap=gaps[1], kept=kept, left_out=left_out)
-        write_json(room.effort_json, effort)
-    write_records(room.demonstrations, (example for example in demonstrations() if taught.keeps(example)))
-    write_records(room.pairs, (example for example in pairs() if preferred.keeps(example)))
+        write_json(round_folder.effort_json, effort)
+    write_records(round_folder.demonstrations, (example for example in demonstrations() if taught.keeps(example)))
+    write_records(round_folder.pairs, (example for example in pairs() if preferred.keeps(example)))
 
 
 def _rate(evaluation: Evaluation, kinds: Sequence[Kind], what: Literal["refused", "complied"]) -> float | None:

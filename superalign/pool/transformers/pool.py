@@ -84,11 +84,11 @@ class TransformersPool:
 
         refuse_schema(sampling)
         self._check(model)
-        prompt, room = self.chat.asked(messages, sampling.max_tokens, self.options.max_model_len)
+        prompt, max_new_tokens = self.chat.asked(messages, sampling.max_tokens, self.options.max_model_len)
         rows = [
             Row(
                 prompt=prompt,
-                max_tokens=room,
+                max_tokens=max_new_tokens,
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
                 min_p=sampling.min_p,

@@ -41,14 +41,14 @@ class VllmClient:
                 process.end_processes({pid: t for pid, t in process.children().items() if pid not in before})
                 if isinstance(error, SuperalignError) or not isinstance(error, Exception):
                     raise
-                cure = f"its whole log is {self.log}"
+                hint = f"its whole log is {self.log}"
                 if isinstance(error, OSError) and not Path(self.model).is_dir():  # that is how a hub id is not found
                     names = "`superalign models list` tells the known names; else it is a folder or a hub id"
                     raise PoolError(
-                        f"model {self.model} can't be loaded: {_first(error)}", f"{names}; {cure}"
+                        f"model {self.model} can't be loaded: {_first(error)}", f"{names}; {hint}"
                     ) from error
                 reason = process.last_error(self.log, _first(error))
-                raise PoolError(f"vLLM did not start: {reason}", cure) from error
+                raise PoolError(f"vLLM did not start: {reason}", hint) from error
         self.pids = {pid: t for pid, t in process.children().items() if pid not in before}
 
     def _build(self) -> Any:

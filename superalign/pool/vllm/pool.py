@@ -67,13 +67,13 @@ class VllmPool:
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
         chat = self._check(model).chat
-        prompt, room = chat.asked(messages, sampling.max_tokens, self.options.max_model_len)
+        prompt, max_new_tokens = chat.asked(messages, sampling.max_tokens, self.options.max_model_len)
         params = SamplingParams(
             n=sampling.n,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             min_p=sampling.min_p,
-            max_tokens=room,
+            max_tokens=max_new_tokens,
             seed=None if sampling.seed is None or sampling.temperature == 0 else sampling.seed % 2**62,
             stop=list(sampling.stop),
             stop_token_ids=[] if self.exact_lengths else [chat.end_id],

@@ -207,5 +207,5 @@ def check_platform() -> None:
     import importlib.util
 
     if importlib.util.find_spec("vllm") is None:
-        cure = "install superalign[vllm], or set `pool: {type: transformers}`"
-        raise PoolError(f"vLLM is not installed for {sys.executable}", cure)
+        hint = "install superalign[vllm], or set `pool: {type: transformers}`"
+        raise PoolError(f"vLLM is not installed for {sys.executable}", hint)

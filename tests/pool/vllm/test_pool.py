@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from superalign.errors import PoolError
-from superalign.pool import engine
 from superalign.pool.options import VllmOptions
+from superalign.pool.vllm import process
 from superalign.pool.vllm.client import VllmClient
 from superalign.pool.vllm.pool import VllmPool
 from superalign.protocols import Sampling
@@ -139,8 +139,8 @@ def test_the_last_error_of_a_log_is_the_inner_one(tmp_path: Path) -> None:
         "(Worker pid=1) ERROR 11-21 01:37:03 [x.py:1] RuntimeError: CPU Generator does not use offset\n"
         "vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue.\n\n"
     )
-    assert engine.last_error(log) == "RuntimeError: CPU Generator does not use offset"
-    assert engine.last_error(tmp_path / "missing") == "no log"
+    assert process.last_error(log) == "RuntimeError: CPU Generator does not use offset"
+    assert process.last_error(tmp_path / "missing") == "no log"
 
 
 @on_linux
@@ -164,7 +164,7 @@ def test_a_model_that_is_nowhere_is_said_to_be(
         (tmp_path / "engine.log").write_text("INFO 11-21 importing.py: Triton is not installed\n")
         raise fault
 
-    monkeypatch.setattr(engine, "check_platform", lambda: None)
+    monkeypatch.setattr(process, "check_platform", lambda: None)
     monkeypatch.setattr(VllmClient, "_build", fails)
     with pytest.raises(PoolError) as caught:
         VllmClient("nobody/nothing", VllmOptions(), tmp_path / "engine.log", lora=False).start()
@@ -173,7 +173,7 @@ def test_a_model_that_is_nowhere_is_said_to_be(
 
 def test_a_start_leaves_the_environment_as_it_was(tmp_path: Path) -> None:
     before = dict(os.environ)
-    with engine.quiet_start({"OMP_NUM_THREADS": "3"}, tmp_path / "engine.log"):
+    with process.quiet_start({"OMP_NUM_THREADS": "3"}, tmp_path / "engine.log"):
         assert os.environ["OMP_NUM_THREADS"] == "3"
         os.environ["LD_PRELOAD_OF_VLLM"] = "x"
     assert dict(os.environ) == before
