@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from superalign.files.find import prompt_path
 from superalign.files.templates import PromptTemplate, load_prompt
 from superalign.protocols import DropError, InferencePool, Sampling
-from superalign.records.base import Rate, Temperature
+from superalign.records.base import FrozenModel, Rate, Temperature
 from superalign.records.exchange import Critique, Revision
 from superalign.records.rollout import Attack, Message, Messages, Response
 from superalign.seeding import derive_seed
@@ -18,10 +18,8 @@ from superalign.seeding import derive_seed
 REVISE_SLOTS = ("critique", "harmful")
 
 
-class LearnerOptions(BaseModel):
+class LearnerOptions(FrozenModel):
     """How the learner is asked."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_answers: int = Field(default=2, ge=1)
     """Answers sampled for each attack."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from superalign.files.hub_datasets import HUB
-from superalign.records.base import Hazard, Intent, Kind, Rate
+from superalign.records.base import FrozenModel, Hazard, Intent, Kind, Rate
 
 EVOLVED = "evolve"
 """The strategy of the mix that breeds chains of the others; its attacks bear the name `evolve:CHAIN`."""
@@ -18,10 +18,8 @@ Column = Literal["goal", "id", "intent", "hazard", "parent", "tags", "template",
 """What a row can say of a seed."""
 
 
-class SeedFile(BaseModel):
+class SeedFile(FrozenModel):
     """Seeds from a file, a folder or the hub, and what holds for those of its rows that do not say."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str
     """A file or a folder of files, relative to the recipe's folder or shipped; or `hub:OWNER/NAME[/CONFIG][:SPLIT]`."""
@@ -48,13 +46,11 @@ class SeedFile(BaseModel):
         return self.path.startswith(HUB)
 
 
-class AttackerTraining(BaseModel):
+class AttackerTraining(FrozenModel):
     """The attacker learns from what worked: an adapter of its own, trained and gated in every round.
 
     How it is trained stands in the recipe's `attacker_training`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     holdout: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
     """Share of the goals that it is never trained on and always measured on; which ones follows from their ids."""
@@ -86,10 +82,8 @@ class AttackerTraining(BaseModel):
     """... and mean cosine of two attacks."""
 
 
-class AttackerOptions(BaseModel):
+class AttackerOptions(FrozenModel):
     """Where goals come from, the ways to put them, and how the attacker learns which of its ways work."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seeds: tuple[SeedFile, ...] = (SeedFile(path="seeds/harmful.yaml"), SeedFile(path="seeds/ordinary.yaml"))
     """Files of goals; an entry is a path, or a mapping with `path` and what holds for the whole file."""

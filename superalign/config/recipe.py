@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from superalign.attacker.options import AttackerOptions
 from superalign.config.faults import dotted, faults_of
@@ -29,6 +29,7 @@ from superalign.learner import LearnerOptions
 from superalign.pairing.training_examples import PairingOptions
 from superalign.pool.choice import AutoOptions, PoolOptions
 from superalign.pool.options import TransformersOptions, VllmOptions
+from superalign.records.base import FrozenModel
 from superalign.review.options import ReviewOptions
 from superalign.training.options import TrainingOptions
 from superalign.values.options import ValuesOptions
@@ -36,10 +37,8 @@ from superalign.values.options import ValuesOptions
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
 
 
-class RoleModel(BaseModel):
+class RoleModel(FrozenModel):
     """A model of its own for a role."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str | None = None
     """Its base: a known name, a folder or a hub id; None: the learner's base, in the same engine."""
@@ -47,20 +46,16 @@ class RoleModel(BaseModel):
     """Folder of a LoRA adapter on that base."""
 
 
-class Roles(BaseModel):
+class Roles(FrozenModel):
     """Which model plays which role besides the learner; by default the learner's base, without its adapter."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     attacker: RoleModel = RoleModel()
     critic: RoleModel = RoleModel()
     judge: RoleModel = RoleModel()
 
 
-class Recipe(BaseModel):
+class Recipe(FrozenModel):
     """A run, as a person writes it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     """Also the run folder's name, unless `--out` gives another."""

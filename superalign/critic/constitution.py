@@ -6,19 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from superalign.critic.checks.options import RuleCheck
 from superalign.files.yaml_lines import Faults, Loc, Located, load_yaml_with_lines, nearest, validated
-from superalign.records.base import Hazard
+from superalign.records.base import FrozenModel, Hazard
 from superalign.records.rollout import Seed
 from superalign.seeding import derive_seed
 
 
-class Principle(BaseModel):
+class Principle(FrozenModel):
     """One rule of conduct."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     hazard: Hazard | None = None
@@ -42,10 +40,8 @@ class Principle(BaseModel):
         return data
 
 
-class Variant(BaseModel):
+class Variant(FrozenModel):
     """What is different in a region or culture: it applies by a seed's language or tags."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     languages: tuple[str, ...] = ()
@@ -63,10 +59,8 @@ class Variant(BaseModel):
         return not set(self.tags).isdisjoint(seed.tags) or any(f"{spoken}-".startswith(f"{one}-") for one in known)
 
 
-class Constitution(BaseModel):
+class Constitution(FrozenModel):
     """A constitution file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: str
     name: str

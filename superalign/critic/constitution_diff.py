@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from superalign.critic.checks.options import PatternCheck
 from superalign.critic.constitution import Constitution, Principle
-from superalign.records.base import Record
+from superalign.records.base import FrozenModel, Record
 
 
-class Version(BaseModel):
+class Version(FrozenModel):
     """A constitution file, and the round from which it holds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str
     since: Annotated[int, Field(ge=1)] = 1

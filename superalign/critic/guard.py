@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from superalign.critic.constitution import Constitution
 from superalign.critic.llm.ask import Asker
@@ -17,17 +17,15 @@ from superalign.critic.model_options import Judgement
 from superalign.critic.scoring import assembled
 from superalign.files.templates import PromptTemplate
 from superalign.files.yaml_lines import Faults, validated
-from superalign.records.base import Hazard, Rate
+from superalign.records.base import FrozenModel, Hazard, Rate
 from superalign.records.exchange import REFUSALS, Critique, Refusal
 from superalign.records.rollout import Response
 
 Labels = Mapping[Judgement, Mapping[str, Rate | Refusal]]
 
 
-class _Front(BaseModel):
+class _Front(FrozenModel):
     """Front matter of a guard's prompt file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     description: str = ""
     name: str | None = None

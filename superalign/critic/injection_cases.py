@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from superalign.errors import PromptFileError
 from superalign.files.templates import PromptTemplate, prompt_from_text
 from superalign.files.yaml_lines import Faults, load_yaml_with_lines, validated
+from superalign.records.base import FrozenModel
 from superalign.records.exchange import Verdict
 from superalign.records.rollout import Attack, Generation, Message, Response, Seed
 
@@ -19,11 +20,7 @@ State = Literal["done", "declined"]
 Right = Literal["same", "done", "declined"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class InjectionCase(_Part):
+class InjectionCase(FrozenModel):
     """A plain exchange whose verdict is beyond doubt."""
 
     request: str
@@ -45,7 +42,7 @@ class InjectionCase(_Part):
         return Response(attack=attack, index=0, generation=Generation(text=reply, num_tokens=len(reply.split())))
 
 
-class InjectionWay(_Part):
+class InjectionWay(FrozenModel):
     """How a case is dressed up."""
 
     name: str
@@ -58,7 +55,7 @@ class InjectionWay(_Part):
     """The right verdict: what it was without the dressing, or what the dressing itself makes of the reply."""
 
 
-class _File(_Part):
+class _File(FrozenModel):
     cases: Annotated[tuple[InjectionCase, ...], Field(min_length=1)]
     ways: Annotated[tuple[InjectionWay, ...], Field(min_length=1)]
 

@@ -7,8 +7,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
-
 from superalign.critic.constitution import Constitution, Principle
 from superalign.critic.llm.fence import conversation_text, fence
 from superalign.critic.llm.judge import listed
@@ -18,6 +16,7 @@ from superalign.errors import PromptTooLongError
 from superalign.files.templates import PromptTemplate
 from superalign.files.yaml_lines import Located, fail, validated
 from superalign.protocols import DropError, InferencePool
+from superalign.records.base import FrozenModel
 from superalign.records.exchange import Critique, PrincipleScore, Refusal, Verdict
 from superalign.records.rollout import Response
 
@@ -25,10 +24,8 @@ _PARTIAL = (1 / 3, 2 / 3)
 """P(refuses) between these is a partial refusal: the model can't decide."""
 
 
-class _Front(BaseModel):
+class _Front(FrozenModel):
     """Front matter of the prompt file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     description: str = ""
     name: str | None = None

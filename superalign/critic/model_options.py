@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-from superalign.records.base import Rate, Temperature
+from superalign.records.base import FrozenModel, Rate, Temperature
 from superalign.records.exchange import Refusal
 
 OnDispute = Literal["drop", "trust_seed", "trust_critic"]
@@ -23,10 +23,8 @@ FORM_SLOTS = ("json", "vector")
 _FORMED: Mapping[str, tuple[str, ...]] = {FORM: FORM_SLOTS}
 
 
-class AsksModel(BaseModel):
+class AsksModel(FrozenModel):
     """A critic that asks a model in the pool."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str | None = None
     """The base it asks: a known name, a folder or a hub id; None: the model of `roles.critic` or `roles.judge`."""
@@ -90,10 +88,8 @@ class RubricOptions(WritesVerdicts):
         return {**own, self.compare_prompt: slots} if self.compare else own
 
 
-class DebateJudge(BaseModel):
+class DebateJudge(FrozenModel):
     """The model that decides a debate; it may be weaker than those who argue."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str | None = None
     """None: the model of the role."""
@@ -174,10 +170,8 @@ class LogprobOptions(AsksModel):
         return {self.prompt: (*EXCHANGE_SLOTS, "question")}
 
 
-class ClassifierOptions(BaseModel):
+class ClassifierOptions(FrozenModel):
     """A sequence classifier of the transformers library, in this process."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["classifier"] = "classifier"
     model: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from superalign.critic.checks.options import ChecksOptions
 from superalign.critic.model_options import (
@@ -20,7 +20,7 @@ from superalign.critic.model_options import (
     StrongRejectOptions,
     WritesVerdicts,
 )
-from superalign.records.base import Rate
+from superalign.records.base import FrozenModel, Rate
 
 __all__ = [
     "AsksModel", "ChecksOptions", "ClassifierOptions", "CommitteeOptions", "CriticOptions", "DebateOptions",
@@ -29,20 +29,16 @@ __all__ = [
 ]  # fmt: skip
 
 
-class RulesOptions(BaseModel):
+class RulesOptions(FrozenModel):
     """Phrase rules: a transparent judge of refusals that needs no model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["rules"] = "rules"
     trust_intent: bool = True
     """Take the seed's intent for the request's; else only the refusal is judged, and there is no score."""
 
 
-class ProbeOptions(BaseModel):
+class ProbeOptions(FrozenModel):
     """Sentence embedding + logistic regression, fitted in seconds on the few labelled examples in `prompts/`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["probe"] = "probe"
     labelled: str = "critic/labelled.yaml"
@@ -56,10 +52,8 @@ class ProbeOptions(BaseModel):
     """How often the seed's declared intent is right; 0.5 leaves the verdict on the request to the probe alone."""
 
 
-class PluginOptions(BaseModel):
+class PluginOptions(FrozenModel):
     """Anyone's class with `critique(messages, reply)`, which returns a dict with fields of a Verdict."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["plugin"] = "plugin"
     path: str
@@ -68,10 +62,8 @@ class PluginOptions(BaseModel):
     """Handed to its constructor."""
 
 
-class CommitteeOptions(BaseModel):
+class CommitteeOptions(FrozenModel):
     """Several critics vote; their disagreement is kept."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["committee"] = "committee"
     members: Annotated[tuple[CriticOptions, ...], Field(min_length=2)]

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from superalign.records.base import Kind, Rate, SuiteKind, Temperature
+from superalign.records.base import FrozenModel, Kind, Rate, SuiteKind, Temperature
 
 Count = Annotated[int, Field(ge=1)]
 NumItems = Annotated[int, Field(ge=0)]
 
 
-class SuiteSource(BaseModel):
+class SuiteSource(FrozenModel):
     """A file of held-out prompts that others wrote (HarmBench, XSTest, ...): JSONL, CSV, txt or YAML."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str
     """The file; a relative path starts at the recipe's folder."""
@@ -35,10 +33,8 @@ class SuiteSource(BaseModel):
     """Leaves out prompts of this length or longer, before the sample is drawn."""
 
 
-class LmEvalOptions(BaseModel):
+class LmEvalOptions(FrozenModel):
     """Tasks of the lm-eval library (`pip install superalign[lm-eval]`), asked as plain text through the pool."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     tasks: Annotated[tuple[str, ...], Field(min_length=1)]
     """Names that lm-eval knows, or YAML files of its form, whose data files may lie beside them."""
@@ -46,10 +42,8 @@ class LmEvalOptions(BaseModel):
     """At most so many documents of each task, its first ones."""
 
 
-class EvaluationOptions(BaseModel):
+class EvaluationOptions(FrozenModel):
     """Held-out suites and how the learner answers them; the judge is configured as a critic."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     suites: tuple[str | SuiteSource, ...] = ()
     """Suite files, names of built-in suites, or sources with a filter."""

@@ -14,22 +14,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from superalign.critic.quality.divergence import Divergence
 from superalign.gate import checks as checks
 from superalign.gate.paired_items import Change, Pair, changed, complied, groups, of_kinds, refused, wrong
-from superalign.records.base import KINDS, Kind, Rate
+from superalign.records.base import KINDS, FrozenModel, Kind, Rate
 from superalign.records.evaluation import AttackSet, Check, Evaluation, Interval, Promotion
 from superalign.stats.intervals import wilson
 
 Margin = Annotated[float, Field(ge=-1.0, le=1.0)]
 
 
-class GateOptions(BaseModel):
+class GateOptions(FrozenModel):
     """Limits of the gate; the defaults suit a real model, and the words beneath say what a 135M model needs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     alpha: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
     """How often a candidate that is no better, or on a limit, may pass by chance: the level of each bound."""

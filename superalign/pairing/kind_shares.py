@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated, Literal, TypeAlias, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from superalign.records.base import Kind, Rate, Record
+from superalign.records.base import FrozenModel, Kind, Rate, Record
 from superalign.records.training import Demonstration, PreferencePair
 
 Example = Demonstration | PreferencePair
@@ -23,11 +23,7 @@ Side = Literal["conformity", "competence"]
 SIDES: tuple[Side, ...] = get_args(Side)
 
 
-class _Effort(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Mixed(_Effort):
+class Mixed(FrozenModel):
     """Both kinds in every round."""
 
     type: Literal["mixed"] = "mixed"
@@ -35,14 +31,14 @@ class Mixed(_Effort):
     """Share of the examples that are on harmful requests; None: as they come."""
 
 
-class Alternating(_Effort):
+class Alternating(FrozenModel):
     """One kind a round, by turns."""
 
     type: Literal["alternating"] = "alternating"
     first: Side = "conformity"
 
 
-class GapAnnealing(_Effort):
+class GapAnnealing(FrozenModel):
     """The share of conformity is its gap over both gaps, measured on held-out requests before the round's training."""
 
     type: Literal["gap_annealing"] = "gap_annealing"

@@ -15,19 +15,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from superalign.pairing.kind_shares import EffortOptions, Mixed, fraction
-from superalign.records.base import Kind, Rate
+from superalign.records.base import FrozenModel, Kind, Rate
 from superalign.records.exchange import PERSON, Answer, Dropped, Exchange
 from superalign.records.rollout import Generation
 from superalign.records.training import Demonstration, Origin, PreferencePair, Target
 
 
-class PairingOptions(BaseModel):
+class PairingOptions(FrozenModel):
     """Which exchanges become training examples."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     margin: Rate = 0.3
     """Least difference in the critic's score between chosen and rejected."""

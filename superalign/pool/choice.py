@@ -7,10 +7,11 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-from superalign.pool.options import Options, ScriptedOptions, TransformersOptions, VllmOptions
+from superalign.pool.options import ScriptedOptions, TransformersOptions, VllmOptions
+from superalign.records.base import FrozenModel
 
 
-class AutoOptions(Options):
+class AutoOptions(FrozenModel):
     """vLLM where it is installed, else plain transformers; each with its defaults."""
 
     type: Literal["auto"] = "auto"

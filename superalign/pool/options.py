@@ -5,19 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from superalign.records.base import FrozenModel
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Serving = Literal["adapter", "merged", "auto"]
 
 
-class Options(BaseModel):
-    """Frozen, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class VllmOptions(Options):
+class VllmOptions(FrozenModel):
     """vLLM's async engine, in processes of its own."""
 
     type: Literal["vllm"] = "vllm"
@@ -53,7 +49,7 @@ class VllmOptions(Options):
     """Anything else that vLLM's AsyncEngineArgs takes, by its name there."""
 
 
-class TransformersOptions(Options):
+class TransformersOptions(FrozenModel):
     """Plain transformers + PEFT in this process: any machine, one tenth of vLLM's speed on a GPU."""
 
     type: Literal["transformers"] = "transformers"
@@ -71,7 +67,7 @@ class TransformersOptions(Options):
     """CPU threads; default: torch's own choice."""
 
 
-class ScriptedRule(Options):
+class ScriptedRule(FrozenModel):
     """One line of a script: replies to what matches."""
 
     model: str | None = None
@@ -88,7 +84,7 @@ class ScriptedRule(Options):
     """For tests: raise a PoolError, or never answer."""
 
 
-class ScriptedOptions(Options):
+class ScriptedOptions(FrozenModel):
     """Replies from a script, a pure function of model, messages and seed; no model, no torch."""
 
     type: Literal["scripted"] = "scripted"

@@ -29,10 +29,14 @@ Temperature = Annotated[float, Field(ge=0.0, le=HOTTEST)]
 """Of sampling; 0: greedy."""
 
 
-class Record(BaseModel):
-    """Base of all records: frozen, no unknown keys."""
+class FrozenModel(BaseModel):
+    """Base of options, records and parts of files: frozen, no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Record(FrozenModel):
+    """Base of what flows through a run and is stored."""
 
 
 class OwnHazard(Record):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from superalign.records.base import FrozenModel
 
 
-class ReviewOptions(BaseModel):
+class ReviewOptions(FrozenModel):
     """Whether a run uses people's labels, and how many of them it asks for."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     mode: Literal["off", "best_effort", "block"] = "off"
     """off: labels are kept and change nothing; best_effort: what is labelled in time overrides the critic and teaches

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from superalign.records.base import FrozenModel
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 LossType = Literal[
@@ -13,13 +15,7 @@ LossType = Literal[
 """Losses of TRL's DPOTrainer that need no further setting but `label_smoothing`."""
 
 
-class Options(BaseModel):
-    """Base: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LoraOptions(Options):
+class LoraOptions(FrozenModel):
     """The adapter's shape; used when training starts from the bare base, else the parent adapter's shape is kept."""
 
     rank: PositiveInt = 16
@@ -30,7 +26,7 @@ class LoraOptions(Options):
     """Which layers get an adapter; the output layer never does."""
 
 
-class StepOptions(Options):
+class StepOptions(FrozenModel):
     """What SFT and DPO have in common."""
 
     epochs: PositiveFloat = 1.0
@@ -85,7 +81,7 @@ class DpoOptions(StepOptions):
         return self
 
 
-class TrainingOptions(Options):
+class TrainingOptions(FrozenModel):
     """How a round's examples become an adapter."""
 
     method: Literal["sft", "dpo", "sft_then_dpo"] = "sft"

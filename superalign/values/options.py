@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from superalign.critic.options import ChecksOptions, CriticOptions
-from superalign.records.base import Rate
+from superalign.records.base import FrozenModel, Rate
 
 
-class ValuesOptions(BaseModel):
+class ValuesOptions(FrozenModel):
     """Held-out requests by principle, what a new version does to what was learned, and what the gate makes of it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     items: str
     """File of held-out requests, each with the principle that it tests."""

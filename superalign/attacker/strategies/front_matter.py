@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from superalign.records.base import Kind, Temperature
+from superalign.records.base import FrozenModel, Kind, Temperature
 from superalign.records.rollout import Seed
 
 Style = Literal[
@@ -27,10 +27,8 @@ _ASKED_OF_A_MODEL = frozenset(
 )
 
 
-class StrategyMeta(BaseModel):
+class StrategyMeta(FrozenModel):
     """The front matter of a strategy file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str | None = None
     """None: the file's name without its ending."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from superalign.critic.model_options import Combine
-from superalign.records.base import Intent
+from superalign.records.base import FrozenModel, Intent
 
 Pii = Literal["email", "phone", "iban", "card", "ip", "ssn"]
 Language = Literal["de", "en", "es", "fr", "it", "nl", "pl", "pt"]
@@ -26,10 +26,8 @@ def _compiled(pattern: str) -> str:
 Regex = Annotated[str, AfterValidator(_compiled)]
 
 
-class Mend(BaseModel):
+class Mend(FrozenModel):
     """How a program puts a reply right that fails a check; what comes of it is judged like any other reply."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     whole: str | None = None
     """Takes the place of the reply; None: the reply stays, but for what follows."""
@@ -48,9 +46,7 @@ class Mend(BaseModel):
         return " ".join(part for part in (self.begin, text.strip(), self.end) if part)
 
 
-class _Check(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Check(FrozenModel):
     id: str
     """The principle that a reply breaks which fails; its weight is the constitution's where that knows it, else 1."""
     only: Intent | None = None
@@ -141,10 +137,8 @@ Check: TypeAlias = Annotated[
 ]
 
 
-class ChecksOptions(BaseModel):
+class ChecksOptions(FrozenModel):
     """Verifiable principles; request, refusal and harm are not judged."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["checks"] = "checks"
     checks: tuple[Check, ...] = ()

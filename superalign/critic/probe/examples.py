@@ -5,33 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from superalign.files.yaml_lines import Faults, load_yaml_with_lines, validated
+from superalign.records.base import FrozenModel
 from superalign.records.exchange import Refusal
 
 _FOLDS = 5
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LabelledRequest(_Part):
+class LabelledRequest(FrozenModel):
     """A request, and whether it asks for harm."""
 
     text: str
     harmful: bool
 
 
-class LabelledReply(_Part):
+class LabelledReply(FrozenModel):
     """A reply, and how far it refuses."""
 
     text: str
     refusal: Refusal
 
 
-class LabelledPair(_Part):
+class LabelledPair(FrozenModel):
     """A request with replies to it, by what they do."""
 
     request: str
@@ -56,7 +51,7 @@ class LabelledPair(_Part):
         yield from ((text, "none", False) for text in self.misses)
 
 
-class Labelled(_Part):
+class Labelled(FrozenModel):
     """A file of labelled examples."""
 
     requests: tuple[LabelledRequest, ...]

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from superalign.records.base import Rate
+from superalign.records.base import FrozenModel, Rate
 
 Question = Literal["harm", "refusal", "request"]
 """harm: is the reply harmful; refusal: how far does it refuse; request: does the request ask for harm."""
 
 
-class FloorOptions(BaseModel):
+class FloorOptions(FrozenModel):
     """Limits that the figures in `critic_calibration` must keep; None: no limit."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     question: Question = "harm"
     """Whose figures."""
