@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -25,31 +25,12 @@ _MAX_FIELDS = 20
 
 def make_app(desk: Desk, entry: Entry) -> FastAPI:
     """The application of one person's desk behind one entry."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app = guarded(entry, HEADERS)
     pages = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_PAGES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     pages.filters["visible"] = visible
-
-    @app.middleware("http")
-    async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        cookies = dict(request.cookies)
-        token = request.query_params.get("token")
-        arrives = request.method == "GET" and request.url.path == "/" and token is not None
-        if arrives and entry.opens(token or ""):
-            cookies[entry.cookie] = token or ""
-        reason = entry.refuses(request.method, request.headers, cookies)
-        response: Response
-        if reason is not None:
-            response = PlainTextResponse(f"refused: {reason}\n", 403)
-        elif arrives:
-            response = RedirectResponse("/", 303)  # so that the token leaves the address bar
-            response.set_cookie(entry.cookie, entry.token, httponly=True, samesite="strict", path="/")
-        else:
-            response = await call_next(request)
-        response.headers.update(HEADERS)
-        return response
 
     @app.exception_handler(RunFolderError)
     async def not_written(_: Request, error: RunFolderError) -> Response:
@@ -72,6 +53,32 @@ def make_app(desk: Desk, entry: Entry) -> FastAPI:
     @app.post("/undo")
     async def undo(request: Request) -> Response:
         return await _take(request, entry, desk.undo)
+
+    return app
+
+
+def guarded(entry: Entry, headers: Mapping[str, str]) -> FastAPI:
+    """An application without pages that answers those whom the entry lets in, every answer with these headers."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.middleware("http")
+    async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        cookies = dict(request.cookies)
+        token = request.query_params.get("token")
+        arrives = request.method == "GET" and request.url.path == "/" and token is not None
+        if arrives and entry.opens(token or ""):
+            cookies[entry.cookie] = token or ""
+        reason = entry.refuses(request.method, request.headers, cookies)
+        response: Response
+        if reason is not None:
+            response = PlainTextResponse(f"refused: {reason}\n", 403)
+        elif arrives:
+            response = RedirectResponse("/", 303)  # so that the token leaves the address bar
+            response.set_cookie(entry.cookie, entry.token, httponly=True, samesite="strict", path="/")
+        else:
+            response = await call_next(request)
+        response.headers.update(headers)
+        return response
 
     return app
 

@@ -14,7 +14,9 @@ document.addEventListener("keydown", (event) => {
     if (correct) {
       event.preventDefault();
       correct.open = true;
-      correct.querySelector("textarea").focus();
+      const text = correct.querySelector("textarea");
+      text.focus();
+      text.setSelectionRange(text.value.length, text.value.length); // a person goes on after the text
     }
     return;
   }
