@@ -8,7 +8,7 @@ RECIPE ?= recipes/quickstart.yaml
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install models quickstart test check lock bench clean
+.PHONY: help install models quickstart test check docs lock bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ check: install ## ruff, mypy --strict, import-linter
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports
 
+docs: install ## the documents as a site in site/; anything that is not as it should be is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 lock: install ## resolve pyproject.toml into requirements/*.lock (ARGS=--upgrade moves versions)
 	$(BIN)/python tools/lock.py $(ARGS)
 
@@ -43,5 +46,5 @@ bench: models ## tokens/s of the pool and of the training, against their baselin
 	$(BIN)/superalign bench train
 
 clean: ## remove .venv and caches; runs and pulled models stay
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
