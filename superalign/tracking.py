@@ -1,18 +1,16 @@
-"""A run's figures for TensorBoard, Weights & Biases or trackio: one step a round, whichever the recipe names.
+"""A run's figures for TensorBoard, Weights & Biases or trackio: one step a round, through accelerate's trackers.
 
-The three are optional packages, imported here and only when one is named. Where and whether they send anything is
-theirs to say: `WANDB_MODE=offline` and the like are heeded, TensorBoard and trackio write to this machine.
+The three are optional packages; one is imported only if the recipe names it. Its own settings decide where it sends
+the figures: `WANDB_MODE=offline` and the like are heeded, TensorBoard and trackio write to this machine.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import sys
-import time
 import uuid
-from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import Field
 
@@ -29,93 +27,16 @@ _MARK = "tracked.json"
 
 
 class Mark(Record):
-    """What went out already, so that a resumed run sends none of it again."""
+    """What was sent already, so that a resumed run sends none of it again."""
 
     identity: str
-    """The run's name at its trackers, whichever sitting it is and wherever the folder lies."""
+    """The run's id at its trackers; every sitting has the same one, wherever the folder lies."""
     sent: dict[TrackerName, tuple[int, ...]] = Field(default_factory=dict)
     """Tracker -> rounds."""
 
 
-class Tracker(Protocol):
-    """Somebody who keeps figures by step."""
-
-    def log(self, figures: Mapping[str, float], step: int) -> None:
-        """Keep them; they are safe when this returns, as far as the tracker can promise that."""
-        ...
-
-    def close(self) -> None:
-        """Nothing more comes."""
-        ...
-
-
-class TensorBoard:
-    """Event files in `logs/tensorboard` of the run folder."""
-
-    def __init__(self, folder: RunFolder, _identity: str) -> None:
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
-
-        self._writer = EventFileWriter(str(folder.logs / "tensorboard"))
-
-    def log(self, figures: Mapping[str, float], step: int) -> None:
-        """One event with all figures."""
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
-        values = [Summary.Value(tag=name, simple_value=value) for name, value in figures.items()]
-        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._writer.close()
-
-
-class _Sending:
-    """wandb and trackio, whose runs are alike: `init` gives one, with `log` and `finish`."""
-
-    def __init__(self, run: Any) -> None:
-        self._run = run
-
-    def log(self, figures: Mapping[str, float], step: int) -> None:
-        """One step."""
-        self._run.log(dict(figures), step=step)
-
-    def close(self) -> None:
-        """Waits until everything is written."""
-        self._run.finish()
-
-
-def _wandb(folder: RunFolder, identity: str) -> Tracker:
-    import wandb
-
-    # the id is the run's own: every sitting, on whichever machine, goes on with the same run
-    return _Sending(
-        wandb.init(
-            project="superalign", name=_name(folder), id=identity, resume="allow", dir=str(folder.logs),
-            config=dict(folder.resolved),
-        )
-    )  # fmt: skip
-
-
-def _trackio(folder: RunFolder, identity: str) -> Tracker:
-    import trackio
-
-    name = f"{_name(folder)}-{identity}"
-    return _Sending(
-        trackio.init("superalign", name=name, resume="allow", config=dict(folder.resolved), auto_log_cpu=False)
-    )
-
-
-_TRACKERS: dict[TrackerName, Callable[[RunFolder, str], Tracker]] = {
-    "tensorboard": TensorBoard,
-    "wandb": _wandb,
-    "trackio": _trackio,
-}
-
-
 class Tracking:
-    """Sends every sealed round once, those of earlier sittings that were not sent included."""
+    """Sends every sealed round once, also those of earlier sittings that were not sent."""
 
     def __init__(self, name: TrackerName, folder: RunFolder) -> None:
         """Raises RecipeError where the package is missing."""
@@ -123,28 +44,48 @@ class Tracking:
         self.name, self.folder = name, folder
         folder.logs.mkdir(exist_ok=True)
         self._path = folder.logs / _MARK
-        known = self._path.exists()
-        self._mark = read_record(self._path, Mark) if known else Mark(identity=uuid.uuid4().hex[:12])
-        if not known:
-            write_json(self._path, self._mark)
-        with redirect_stdout(sys.stderr):  # they chatter, and stdout is for data
-            self._tracker = _TRACKERS[name](folder, self._mark.identity)
+        if not self._path.exists():
+            write_json(self._path, Mark(identity=uuid.uuid4().hex[:12]))
+        self._mark = read_record(self._path, Mark)
+        with redirect_stdout(sys.stderr):  # trackers print messages, and stdout is for data
+            self._tracker = _start(name, folder, self._mark.identity)
 
     def catch_up(self) -> None:
-        """Send what was not sent yet."""
+        """Send the rounds that were not sent yet."""
         for summary in summarise(self.folder).rounds:
             sent = self._mark.sent.get(self.name, ())
             if summary.done and summary.round not in sent:
                 with redirect_stdout(sys.stderr):
-                    self._tracker.log(figures(summary), summary.round)
-                now = self._mark.sent | {self.name: (*sent, summary.round)}
-                self._mark = self._mark.model_copy(update={"sent": now})
+                    self._tracker.log(figures(summary), step=summary.round)
+                self._mark = Mark(
+                    identity=self._mark.identity, sent=self._mark.sent | {self.name: (*sent, summary.round)}
+                )
                 write_json(self._path, self._mark)
 
     def close(self) -> None:
-        """Everything that was sent is kept."""
+        """Wait until everything that was sent is written."""
         with redirect_stdout(sys.stderr):
-            self._tracker.close()
+            self._tracker.finish()
+
+
+def _start(name: TrackerName, folder: RunFolder, identity: str) -> Any:
+    """One of accelerate's trackers; every sitting, on whichever machine, goes on with the same run."""
+    from accelerate import PartialState
+    from accelerate.tracking import TensorBoardTracker, TrackioTracker, WandBTracker
+
+    PartialState(cpu=True)  # the trackers need it to log; it takes no memory of a GPU
+    run, config = str(folder.resolved.get("name", folder.path.name)), dict(folder.resolved)
+    tracker: Any
+    if name == "tensorboard":
+        tracker = TensorBoardTracker("tensorboard", folder.logs)
+    elif name == "wandb":
+        tracker = WandBTracker("superalign", name=run, id=identity, resume="allow", dir=str(folder.logs), config=config)
+    else:
+        tracker = TrackioTracker(
+            "superalign", name=f"{run}-{identity}", resume="allow", config=config, auto_log_cpu=False
+        )
+    tracker.start()
+    return tracker
 
 
 def require(name: TrackerName | None) -> None:
@@ -157,7 +98,7 @@ def require(name: TrackerName | None) -> None:
 
 def figures(summary: RoundSummary) -> dict[str, float]:
     """The figures of a round by name, grouped by the first word; shares are 0 to 1."""
-    found: dict[str, float | None] = {
+    values: dict[str, float | None] = {
         "attack/exchanges": summary.attacks,
         "attack/success": summary.attack_success,
         "attack/over_refusal": summary.over_refusal,
@@ -170,17 +111,13 @@ def figures(summary: RoundSummary) -> dict[str, float]:
         "time/tokens_per_s": summary.tokens_per_s,
     }
     if summary.promotion is not None:
-        found["gate/promoted"] = float(summary.promotion.promoted)
+        values["gate/promoted"] = float(summary.promotion.promoted)
     if summary.evaluation is not None:
-        found["evaluation/perplexity"] = summary.evaluation.perplexity
+        values["evaluation/perplexity"] = summary.evaluation.perplexity
         for suite in summary.evaluation.suites:
             if suite.complied.n:
-                found[f"evaluation/{suite.suite}/complied"] = suite.complied.rate
-                found[f"evaluation/{suite.suite}/refused"] = suite.refused.rate
+                values[f"evaluation/{suite.suite}/complied"] = suite.complied.rate
+                values[f"evaluation/{suite.suite}/refused"] = suite.refused.rate
             if suite.matched is not None:
-                found[f"evaluation/{suite.suite}/matched"] = suite.matched.rate
-    return {name: float(value) for name, value in found.items() if value is not None}
-
-
-def _name(folder: RunFolder) -> str:
-    return str(folder.resolved.get("name", folder.path.name))
+                values[f"evaluation/{suite.suite}/matched"] = suite.matched.rate
+    return {name: float(value) for name, value in values.items() if value is not None}
