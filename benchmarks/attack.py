@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from copy import copy
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -18,13 +18,13 @@ from benchmarks.attacker import Teller
 from superalign.analysis.attacks.report import attack_report
 from superalign.assembly import plan as build
 from superalign.assembly.attackers import Attackers
+from superalign.assembly.plan import Plan
 from superalign.attacker.options import EVOLVED, AttackerOptions
 from superalign.attacker.strategies.chain import PromptStrategy
 from superalign.attacker.strategies.load import load_strategies
 from superalign.config.inputs import Inputs
 from superalign.config.recipe import Recipe
-from superalign.loop.orchestrator import Loop, Plan
-from superalign.loop.phases.attacker import Served
+from superalign.loop.orchestrator import Loop
 from superalign.loop.schedule import schedule
 from superalign.models.embedder import Embedder
 from superalign.models.packaged import resolve
@@ -142,17 +142,9 @@ async def _play(
         rollout.seed for rollout in schedule(inputs.seeds, {"harmful": goals}, 0, 1) if rollout.seed.kind == "harmful"
     ]
     rollouts = schedule(chosen, {"harmful": queries}, recipe.seed, 1)
-    loop = Loop(
-        replace(
-            plan,
-            rollouts=lambda _: rollouts,
-            roles=lambda number, learner: replace(
-                plan.roles(number, learner), attacker=attackers.of_round(number, Served("base", trained=False))
-            ),
-        ),
-        folder,
-        Teller("attack"),
-    )
+    own_plan = copy(plan)
+    own_plan.attackers, own_plan.rollouts = attackers, lambda _: rollouts
+    loop = Loop(own_plan, folder, Teller("attack"))
     try:
         await loop.attack(folder.round(1), frozen)
     finally:

@@ -195,9 +195,8 @@ async def _repeat(
         chosen = plan.attacker.goals[:goals]  # the same for every seed, so that repeats differ in their draws only
         trained_on = [seed for seed in chosen if not held_out(seed.id, plan.attacker.options.holdout)]
         rollouts = [Rollout(round=1, seed=seed, index=index) for index in range(drafts) for seed in trained_on]
-        loop = Loop(
-            replace(plan, rollouts=lambda _: rollouts, attacker=replace(plan.attacker, goals=chosen)), folder, observer
-        )
+        plan.rollouts, plan.attacker = lambda _: rollouts, replace(plan.attacker, goals=chosen)
+        loop = Loop(plan, folder, observer)
         assert loop.attacker is not None
         try:
             await loop.attack(round_folder, frozen)

@@ -159,8 +159,7 @@ async def _played(recipe: Recipe, path: Path, arm: Arm) -> _Played:
             if loop.review is not None:  # what it would begin another round with
                 await loop.review.teach(folder.round(recipe.rounds + 1))
             inputs = Inputs.load(recipe, Path.cwd())
-            critic = plan.roles(recipe.rounds + 1, plan.base.id).critic
-            agrees = await agreement(critic, inputs, folder.round(0))
+            agrees = await agreement(plan.critic, inputs, folder.round(0))
             round_folders = [folder.round(number) for number in range(1, recipe.rounds + 1)]
             said = (
                 loop.review.exchanges(r) if loop.review else read_records(r.exchanges, Exchange) for r in round_folders

@@ -15,17 +15,17 @@ from superalign.critic.classifier import ClassifierCritic
 from superalign.critic.committee import CommitteeCritic, Weigh, weight_of
 from superalign.critic.debate import DebateCritic
 from superalign.critic.guard import GuardCritic, GuardPrompt
-from superalign.critic.llm.ask import Asker
-from superalign.critic.llm.judge import Judge
+from superalign.critic.llm.ask import Asker, Judge
 from superalign.critic.logprob import LogprobCritic, Questions
-from superalign.critic.model_options import FORM, FillsForm, Writes, WritesVerdicts
 from superalign.critic.options import (
+    FORM,
     AsksModel,
     ChecksOptions,
     ClassifierOptions,
     CommitteeOptions,
     CriticOptions,
     DebateOptions,
+    FillsForm,
     GuardOptions,
     LogprobOptions,
     PluginOptions,
@@ -34,10 +34,13 @@ from superalign.critic.options import (
     RulesOptions,
     SecondLookOptions,
     StrongRejectOptions,
+    Writes,
+    WritesVerdicts,
     within,
 )
 from superalign.critic.plugin import load_critic
 from superalign.critic.probe.critic import ProbeCritic
+from superalign.critic.probe.examples import Labelled, LabelledPair, LabelledReply, LabelledRequest
 from superalign.critic.quality.report import load_calibration
 from superalign.critic.rubric import ComparingRubric, RubricCritic
 from superalign.critic.rules import RuleCritic
@@ -49,9 +52,11 @@ from superalign.files.templates import PromptTemplate, load_prompt
 from superalign.models.embedder import Embedder, Vectors
 from superalign.models.packaged import resolve as resolve_model
 from superalign.models.sequence_classifier import SequenceClassifier
-from superalign.pool.choice import choose
+from superalign.pool.options import choose
 from superalign.protocols import Critic, InferencePool
 from superalign.records.base import Hazard
+from superalign.review.label_value import request_of
+from superalign.review.labels import Taught
 
 
 class Serves(Protocol):
@@ -187,3 +192,34 @@ def _own(options: AsksModel | RoleModel, role: RoleModel) -> RoleModel:
     if options.model is None and options.adapter is None:
         return role
     return RoleModel(model=options.model or role.model, adapter=options.adapter)
+
+
+def extended(known: Labelled, taught: Sequence[Taught]) -> Labelled:
+    """Labelled examples and what people said; a text that is there already keeps its label."""
+    requests = {text for text, _ in known.all_requests()}
+    replies = {text for text, _ in known.all_replies()}
+    pairs, alone, asked = list(known.pairs), list(known.replies), list(known.requests)
+    for row in taught:
+        request = request_of(row.prompt)
+        fresh = bool(row.reply.strip()) and row.reply not in replies
+        if fresh and row.harmful is not None and row.harmful_reply is not None and request not in requests:
+            pairs.append(
+                LabelledPair.model_validate({"request": request, "harmful": row.harmful, _place(row): (row.reply,)})
+            )
+        else:
+            if fresh:
+                alone.append(LabelledReply(text=row.reply, refusal=row.refusal))
+            if row.harmful is not None and request not in requests:
+                asked.append(LabelledRequest(text=request, harmful=row.harmful))
+        requests.add(request)
+        replies.add(row.reply)
+    return Labelled(requests=tuple(asked), replies=tuple(alone), pairs=tuple(pairs))
+
+
+def _place(row: Taught) -> str:
+    """Under which name of a `LabelledPair` the reply belongs."""
+    if row.refusal == "full":
+        return "full"
+    if row.refusal == "partial":
+        return "warns" if row.harmful_reply else "partial"
+    return "misses" if row.harmful and not row.harmful_reply else "does"

@@ -13,8 +13,7 @@ from superalign.config.inputs import Inputs
 from superalign.config.recipe import Recipe, RoleModel
 from superalign.errors import PoolError
 from superalign.models.packaged import resolve as resolve_model
-from superalign.pool.choice import PoolOptions, choose, fitted
-from superalign.pool.options import ScriptedOptions, VllmOptions
+from superalign.pool.options import PoolOptions, ScriptedOptions, VllmOptions, choose, fitted
 from superalign.protocols import InferencePool
 from superalign.records.training import Checkpoint
 
@@ -27,6 +26,10 @@ class Engines:
         self.logs = logs
         self._stack = stack
         self._pools: dict[str, InferencePool] = {}
+
+    def use(self, base: str, pool: InferencePool) -> None:
+        """Serve a base model by a pool that somebody else started and closes."""
+        self._pools[base] = pool
 
     async def pool(self, base: str, *, exclusive: bool = False) -> InferencePool:
         """The engine of a base model; exclusive: the learner is the only one that uses it."""

@@ -1,133 +1,217 @@
-"""Recipe -> the roles and the plan; the only file that names concrete classes."""
+"""Recipe -> Plan: everything a run needs, built and started; the only room that names concrete classes."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from copy import copy
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from superalign.analysis.attacks.records import AttackReport
 from superalign.assembly.attackers import Attackers
-from superalign.assembly.critics import Critics, paid_for
+from superalign.assembly.critics import Critics, extended, paid_for
 from superalign.assembly.engines import Engines, learner_alone
-from superalign.assembly.review import review_plan, with_labels
-from superalign.assembly.values import values_plan
 from superalign.config.critic_calibration import COMMAND, calibration_of, error_rates
 from superalign.config.inputs import Inputs, prompt_files
 from superalign.config.recipe import Recipe, RoleModel
 from superalign.critic.constitution import Constitution
 from superalign.critic.options import RulesOptions
-from superalign.critic.quality.calibrated_critic import TrustedCritic
+from superalign.critic.quality.report import Calibration, TrustedCritic
 from superalign.evaluation.evaluator import SuiteEvaluator
+from superalign.evaluation.items import Suite
+from superalign.files.hashes import sha256_file
+from superalign.files.templates import PromptTemplate
 from superalign.learner import PoolLearner, load_revise_prompt
-from superalign.loop.orchestrator import Loop, Plan
-from superalign.loop.phases.attack_sets import SetsPlan
-from superalign.loop.phases.attacker import Served
-from superalign.loop.phases.deception_audit import AuditPlan
+from superalign.loop.orchestrator import Loop
+from superalign.loop.phases.attacker import AttackerPlan, Served
 from superalign.loop.rollout import Roles
 from superalign.loop.schedule import schedule
+from superalign.models.embedder import Vectors
 from superalign.models.packaged import resolve as resolve_model
-from superalign.pool.choice import choose
-from superalign.protocols import Comparer, Observer
+from superalign.pool.options import choose
+from superalign.protocols import Attacker, Comparer, Critic, Evaluator, InferencePool, Observer, Trainer
+from superalign.records.rollout import Rollout
 from superalign.records.training import Checkpoint
 from superalign.review.labels import Taught
-from superalign.store.atomic import sha256_file, sha256_tree, write_json
+from superalign.store.atomic import sha256_tree, write_json
 from superalign.store.manifest import ModelSource, RunInputs
 from superalign.store.round_folder import RoundFolder
 from superalign.store.run_folder import RunFolder
 from superalign.training.launcher import ChildTrainer
 
 
-@asynccontextmanager
-async def staged(recipe: Recipe, base_dir: Path, folder: RunFolder, observer: Observer) -> AsyncIterator[Plan]:
-    """Everything a run needs, built and started; the engines stop when the block ends."""
-    inputs, measured = Inputs.load(recipe, base_dir), calibration_of(recipe, base_dir)
-    base = str(resolve_model(recipe.model))
-    async with AsyncExitStack() as stack:
-        engines = Engines(recipe.pool, folder.logs, stack)
-        pool = await engines.pool(base, exclusive=learner_alone(recipe, inputs))
-        attacker_pool, attacker_model = await engines.role(recipe.roles.attacker, base)
-        critics = Critics(recipe, inputs, base_dir, engines, base)
-        own = await critics.build(recipe.critic, recipe.roles.critic)
-        critic = TrustedCritic(own, measured) if measured else own
-        judge = await critics.build(recipe.judge, recipe.roles.judge)
-        revise_prompt = load_revise_prompt(recipe.learner, base_dir)
-        attackers = Attackers(recipe, inputs, base_dir, folder, attacker_pool, critics.embedder, critics.embed)
+@dataclass(frozen=True)
+class Parts:
+    """Objects of one's own that act in a run; None: what the recipe says."""
 
-        async def teach(taught: Sequence[Taught]) -> None:
-            critics.inputs = with_labels(replace(inputs, constitution=critics.inputs.constitution), taught)
-            await rebuild()
+    pool: InferencePool | None = None
+    """Serves the recipe's model; whoever made it closes it."""
+    attacker: Attacker | None = None
+    critic: Critic | None = None
+    judge: Critic | None = None
+    trainer: Trainer | None = None
 
-        async def rebuild() -> None:
-            nonlocal own, critic
-            own = await critics.build(recipe.critic, recipe.roles.critic)
-            critic = TrustedCritic(own, measured) if measured else own
-            if measured:
-                observer.notice(
-                    f"critic_calibration was measured on {measured.labels} before the critic learned from labels; "
-                    f"its thresholds stay as they are until `{COMMAND}` measures it anew for another run"
-                )
 
-        async def switch(constitution: Constitution) -> None:
-            critics.inputs = replace(critics.inputs, constitution=constitution)
-            await rebuild()
-            evaluator.judge = await critics.build(recipe.judge, recipe.roles.judge)
+@dataclass
+class Plan:
+    """A run, assembled; obeys `superalign.loop.plan.Plan`.
 
-        def roles(round: int, learner_model: str) -> Roles:
-            return Roles(
-                attacker=attackers.of_round(round, Served(attacker_model, trained=False)),
-                learner=PoolLearner(pool, learner_model, recipe.learner, revise_prompt, run_seed=recipe.seed),
-                critic=critic,
-                num_answers=recipe.learner.num_answers,
-                revise_below=recipe.learner.revise_below,
-                comparer=own if isinstance(own, Comparer) else None,
+    What changes while it is played can be read here: `critic` and `evaluator.judge` are who judges now,
+    `critics.inputs` what they have read, its constitution the version that holds.
+    """
+
+    recipe: Recipe
+    inputs: Inputs
+    """As they were loaded."""
+    rollouts: Callable[[int], Sequence[Rollout]]
+    """round -> what it plays."""
+    base: Checkpoint
+    pool: InferencePool
+    trainer: Trainer
+    evaluator: SuiteEvaluator
+    uncalibrated: Critic
+    """The recipe's critic as built last, without its calibration."""
+    critics: Critics
+    attackers: Attackers
+    attacker_model: str
+    """The name under which the attacker's own model is served."""
+    revise_prompt: PromptTemplate
+    calibration: Calibration | None
+    parts: Parts
+    observer: Observer
+    attacker: AttackerPlan | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.attacker = self.attackers.plan(self.roles, self.observer.training)
+
+    @property
+    def critic(self) -> Critic:
+        """Who judges exchanges now."""
+        return TrustedCritic(self.uncalibrated, self.calibration) if self.calibration else self.uncalibrated
+
+    @property
+    def critic_cost(self) -> str:
+        """Type of the critic if each verdict costs a model call, else empty."""
+        return "plugin" if self.parts.critic else paid_for(self.recipe.critic)
+
+    @property
+    def embed(self) -> Callable[[Sequence[str]], Vectors] | None:
+        """Sentence embeddings; None where no role has loaded an embedder."""
+        return self.critics.embed
+
+    def evaluator_over(self, suites: Sequence[Suite], besides: bool) -> Evaluator:
+        """Measures on other suites; besides: on the recipe's as well."""
+        return self.evaluator.over(suites, besides)
+
+    def roles(self, round: int, learner: str) -> Roles:
+        """Who acts in a round; learner: the name under which the pool serves it."""
+        options, critic = self.recipe.learner, self.uncalibrated
+        return Roles(
+            attacker=self.parts.attacker or self.attackers.of_round(round, Served(self.attacker_model, trained=False)),
+            learner=PoolLearner(self.pool, learner, options, self.revise_prompt, run_seed=self.recipe.seed),
+            critic=self.critic,
+            num_answers=options.num_answers,
+            revise_below=options.revise_below,
+            comparer=critic if isinstance(critic, Comparer) else None,
+        )
+
+    async def teach(self, labels: Sequence[Taught]) -> None:
+        """Fit the critic anew on the labelled examples and what people said."""
+        labelled = {name: extended(examples, labels) for name, examples in self.inputs.labelled.items()}
+        await self._rebuild_critic(replace(self.critics.inputs, labelled=labelled))
+
+    async def switch(self, constitution: Constitution) -> None:
+        """Let critic and judge decide by another version of the constitution."""
+        await self._rebuild_critic(replace(self.critics.inputs, constitution=constitution))
+        if self.parts.judge is None:
+            self.evaluator.judge = await self.critics.build(self.recipe.judge, self.recipe.roles.judge)
+
+    async def value_judge(self, constitution: Constitution) -> Critic:
+        """Who says whether a reply keeps a principle of this version; knows nothing of people's labels."""
+        critics = copy(self.critics)
+        critics.inputs = replace(self.inputs, constitution=constitution)
+        assert self.recipe.values is not None
+        return await critics.build(self.recipe.values.judge, self.recipe.roles.judge)
+
+    def report(self, round_folder: RoundFolder) -> AttackReport:
+        """What the attacks of a round came to; writes `failures.json` where failures are clustered."""
+        if (failures := self.attackers.failures(round_folder)) is not None:
+            write_json(round_folder.failures_json, failures)
+        return self.attackers.report(round_folder)
+
+    async def _rebuild_critic(self, inputs: Inputs) -> None:
+        self.critics.inputs = inputs
+        if self.parts.critic is not None:
+            return
+        self.uncalibrated = await self.critics.build(self.recipe.critic, self.recipe.roles.critic)
+        if self.calibration:
+            self.observer.notice(
+                f"critic_calibration was measured on {self.calibration.labels} before the critic learned from labels; "
+                f"its thresholds stay as they are until `{COMMAND}` measures it anew for another run"
             )
 
-        evaluator = SuiteEvaluator(pool, judge, recipe.judge.type, inputs.suites, inputs.plain_text, recipe.evaluation)
-        base_model = Checkpoint(id="base", base=recipe.model)
 
-        def report(round_folder: RoundFolder) -> AttackReport:
-            if (found := attackers.failures(round_folder)) is not None:
-                write_json(round_folder.failures_json, found)
-            return attackers.report(round_folder)
-
+@asynccontextmanager
+async def staged(
+    recipe: Recipe, base_dir: Path, folder: RunFolder, observer: Observer, parts: Parts | None = None
+) -> AsyncIterator[Plan]:
+    """Everything a run needs, built and started; the engines stop when the block ends."""
+    inputs, calibration, parts = Inputs.load(recipe, base_dir), calibration_of(recipe, base_dir), parts or Parts()
+    base, roles, per_round = str(resolve_model(recipe.model)), recipe.roles, recipe.attacker.per_round
+    async with AsyncExitStack() as stack:
+        engines = Engines(recipe.pool, folder.logs, stack)
+        if parts.pool is not None:
+            engines.use(base, parts.pool)
+        pool = await engines.pool(base, exclusive=learner_alone(recipe, inputs))
+        attacker_pool, attacker_model = await engines.role(roles.attacker, base)
+        critics = Critics(recipe, inputs, base_dir, engines, base)
+        critic = parts.critic or await critics.build(recipe.critic, roles.critic)
+        judge = parts.judge or await critics.build(recipe.judge, roles.judge)
+        judge_name = "own" if parts.judge else recipe.judge.type
         yield Plan(
-            rounds=recipe.rounds,
-            rollouts=lambda round: schedule(
-                inputs.seeds, recipe.attacker.per_round, recipe.seed, round, inputs.kept_out
-            ),
-            roles=roles,
-            experts=[expert.demonstration() for expert in inputs.experts],
-            base=base_model,
+            recipe=recipe,
+            inputs=inputs,
+            rollouts=partial(schedule, inputs.seeds, per_round, recipe.seed, kept_out=inputs.kept_out),
+            base=Checkpoint(id="base", base=recipe.model),
             pool=pool,
-            trainer=ChildTrainer(recipe.training_of, base, folder.path.resolve(), recipe.seed, observer.training),
-            evaluator=evaluator,
-            pairing=recipe.pairing,
-            gate=recipe.gate,
-            report=report,
-            audit=AuditPlan(inputs.suites, lambda: critic, paid_for(recipe.critic)),
-            attacker=attackers.plan(roles, observer.training),
-            review=review_plan(recipe, teach, critics.embed),
-            sets=SetsPlan(recipe.evaluation, inputs.kept_out, recipe.seed, evaluator.over),
-            values=values_plan(recipe, inputs, critics, switch, lambda: critic, pool, base_model),
-            max_rollouts=recipe.max_walks,
+            trainer=parts.trainer
+            or ChildTrainer(recipe.training_of, base, folder.path.resolve(), recipe.seed, observer.training),
+            evaluator=SuiteEvaluator(pool, judge, judge_name, inputs.suites, inputs.plain_text, recipe.evaluation),
+            uncalibrated=critic,
+            critics=critics,
+            attackers=Attackers(recipe, inputs, base_dir, folder, attacker_pool, critics.embedder, critics.embed),
+            attacker_model=attacker_model,
+            revise_prompt=load_revise_prompt(recipe.learner, base_dir),
+            calibration=calibration,
+            parts=parts,
+            observer=observer,
         )
 
 
 async def attack(
-    recipe: Recipe, base_dir: Path, folder: RunFolder, adapter: Path | None, observer: Observer
+    recipe: Recipe,
+    base_dir: Path,
+    folder: RunFolder,
+    adapter: Path | None,
+    observer: Observer,
+    parts: Parts | None = None,
 ) -> AttackReport:
     """Play the attacks of round 1 against any model; nothing is trained."""
-    round_folder, base = folder.round(1), Checkpoint(id="base", base=recipe.model)
-    learner = Checkpoint(id=adapter.name, base=recipe.model, adapter=str(adapter.resolve())) if adapter else base
-    roles = recipe.roles.model_copy(update={"judge": RoleModel()})
-    alone = recipe.evaluation.model_copy(update={"fresh": {}})  # nothing is trained, so no seed is kept out of it
-    unjudged = recipe.model_copy(
-        update={"judge": RulesOptions(), "roles": roles, "evaluation": alone}
-    )  # no engine for who has no work
-    async with staged(unjudged, base_dir, folder, observer) as plan:
+    round_folder = folder.round(1)
+    learner = Checkpoint(id="base", base=recipe.model)
+    if adapter is not None:
+        learner = Checkpoint(id=adapter.name, base=recipe.model, adapter=str(adapter.resolve()))
+    alone = recipe.model_copy(
+        update={
+            "judge": RulesOptions(),  # no engine for who has no work
+            "roles": recipe.roles.model_copy(update={"judge": RoleModel()}),
+            "evaluation": recipe.evaluation.model_copy(update={"fresh": {}}),  # nothing is trained: no seed is kept out
+        }
+    )
+    async with staged(alone, base_dir, folder, observer, parts) as plan:
         loop = Loop(plan, folder, observer)
         try:
             await loop.attack(round_folder, learner)

@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -108,11 +107,11 @@ async def play(exchanges: int, folder: RunFolder) -> LoopPoint:
         {"name": "bench", "rounds": 1, "model": "scripted", "pool": {"type": "scripted", "fallback": REPLIES},
          "attacker": {"mix": {"direct": 1}}, "critic": {"type": "rules"},
          "judge": {"type": "rules", "trust_intent": False},
-         "evaluation": {"suites": ["harmful", "ordinary"], "limit": 8}, "max_rollouts": 64}
+         "evaluation": {"suites": ["harmful", "ordinary"], "limit": 8}, "max_walks": 64}
     )  # fmt: skip
     observer = _Nobody()
     async with build.staged(recipe, Path.cwd(), folder, observer) as plan:
-        plan = replace(plan, rollouts=lambda number: Rollouts(number, exchanges), trainer=_Hasher(folder))
+        plan.rollouts, plan.trainer = lambda number: Rollouts(number, exchanges), _Hasher(folder)
         before, started = memory_mb("VmRSS"), time.monotonic()
         await Loop(plan, folder, observer).run()
         seconds = time.monotonic() - started

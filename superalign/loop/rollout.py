@@ -7,11 +7,11 @@ Hundreds of rollouts run at once and none waits for another; the engine mixes th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 
-from superalign.protocols import Attacker, Comparer, Critic, DropError, Learner, Observer
+from superalign.loop.round_log import RoundLog
+from superalign.protocols import Attacker, Comparer, Critic, DropError, Learner
 from superalign.records.exchange import Answer, Comparison, Critique, Dropped, Exchange, Verdict
 from superalign.records.rollout import Attack, Generation, Response, Rollout, rollout_of
 from superalign.store.journal import Journal
@@ -33,38 +33,24 @@ class Roles:
     """Who holds the best answer against the worst; None: the scores are taken as they are."""
 
 
-async def attack_round(
-    roles: Roles,
-    rollouts: Sequence[Rollout],
-    round_folder: RoundFolder,
-    observer: Observer,
-    max_rollouts: int,
-    phase: Callable[[int, int], AbstractContextManager[None]],
+async def play_round(
+    roles: Roles, rollouts: Sequence[Rollout], round_folder: RoundFolder, log: RoundLog, at_once: int
 ) -> None:
-    """Play every rollout that is not over yet into `exchanges.jsonl` and `dropped.jsonl`, `max_rollouts` at a time.
-
-    phase: (rollouts in all, those begun before) -> the block in which they are played.
-    """
+    """Play every rollout that is not over yet into `exchanges.jsonl` and `dropped.jsonl`, `at_once` at a time."""
     with Journal(round_folder.exchanges, Exchange) as exchanges, Journal(round_folder.dropped, Dropped) as dropped:
         history = _by_rollout(exchanges)
         ended = {rollout_of(loss.record_id) for loss in dropped if loss.stage == "attack"}
-        begun = sum(rollout.id in history or rollout.id in ended for rollout in rollouts)
-        waiting = iter(rollouts)
+        begun = {rollout.id for rollout in rollouts if rollout.id in history or rollout.id in ended}
 
-        async def worker() -> None:
-            for rollout in waiting:
-                known = rollout.id in history or rollout.id in ended
-                async for record in play(roles, rollout, history.pop(rollout.id, ()), rollout.id in ended):
-                    if isinstance(record, Exchange):
-                        exchanges.append(record)
-                    else:
-                        dropped.append(record)
-                observer.advance(0 if known else 1)
+        async def play_on(rollout: Rollout) -> None:
+            async for record in play(roles, rollout, history.pop(rollout.id, ()), rollout.id in ended):
+                if isinstance(record, Exchange):
+                    exchanges.append(record)
+                else:
+                    dropped.append(record)
+            log.observer.advance(0 if rollout.id in begun else 1)
 
-        with phase(len(rollouts), begun):
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(min(max_rollouts, len(rollouts))):
-                    workers.create_task(worker())
+        await log.work_off(rollouts, play_on, at_once, ("attack", len(rollouts), len(begun)))
 
 
 async def play(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from superalign.assembly.critics import paid_for
 from superalign.cli.text.audit import audit_facts
 from superalign.critic.options import CommitteeOptions, PluginOptions, ProbeOptions, RubricOptions, RulesOptions
 from superalign.evaluation.items import Suite, SuiteItem
-from superalign.loop.phases.deception_audit import AuditPlan, audit_round
+from superalign.loop.phases.deception_audit import audit_round
 from superalign.protocols import DropError
 from superalign.records.evaluation import ItemResult
 from superalign.records.exchange import Critique, Verdict
@@ -149,7 +150,8 @@ def test_a_round_is_audited_once_from_what_is_there(tmp_path: Path) -> None:
         write_records(base.evaluation_items, results(set(range(40))))
         write_records(stands.evaluation_items, results({1, 2}))
         write_records(round_folder.evaluation_items, results({1, 3, 4, 6, 8, 10, 12, 14, 16}))
-        plan = AuditPlan([SUITE], Sighted)
+        inputs = SimpleNamespace(suites=[SUITE])
+        plan = SimpleNamespace(inputs=inputs, critic=Sighted(), critic_cost="")
         Sighted.asked = 0
         for _ in range(2):
             asyncio.run(audit_round(plan, folder, round_folder, stands.evaluation_items))
@@ -161,7 +163,8 @@ def test_a_round_is_audited_once_from_what_is_there(tmp_path: Path) -> None:
         assert part.score == pytest.approx(7 / 8)
         assert part.alarm
         round_folder.audit_json.unlink()
-        asyncio.run(audit_round(AuditPlan([SUITE], Sighted, "rubric"), folder, round_folder, stands.evaluation_items))
+        plan.critic_cost = "rubric"
+        asyncio.run(audit_round(plan, folder, round_folder, stands.evaluation_items))
         assert "rubric" in (off := read_record(round_folder.audit_json, Audit).off)
         assert "40 replies more" in off
         assert Sighted.asked == 40

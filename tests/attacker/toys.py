@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,9 @@ from superalign.attacker.options import AttackerTraining
 from superalign.attacker.training_data import held_out
 from superalign.errors import TrainingError
 from superalign.gate.attacker import Probe
-from superalign.loop.phases.attacker import AttackerLoop, AttackerPlan, Served
-from superalign.loop.rollout import Roles, attack_round
+from superalign.loop.phases.attacker import AttackerPhase, AttackerPlan, Served
+from superalign.loop.rollout import Roles, play_round
+from superalign.loop.round_log import RoundLog
 from superalign.pool.options import ScriptedOptions, ScriptedRule
 from superalign.pool.scripted import ScriptedPool
 from superalign.protocols import Sampling
@@ -26,7 +27,7 @@ from superalign.records.rollout import Attack, Draft, Generation, Message, Messa
 from superalign.records.training import Checkpoint, Demonstration, PreferencePair
 from superalign.seeding import derive_seed
 from superalign.store.atomic import ADAPTER_WEIGHTS
-from superalign.store.journal import read_records
+from superalign.store.journal import Events, read_records
 from superalign.store.run_folder import RunFolder
 
 OPTIONS = AttackerTraining(min_examples=4, holdout=0.5, probes=2, max_similarity=0.95)
@@ -174,11 +175,6 @@ class Listener:
         self.notices.append(text)
 
 
-@contextmanager
-def phase(name: str, total: int | None, done: int = 0) -> Iterator[None]:
-    yield
-
-
 class Sitting:
     """One process of a run: what is in memory; the folder is what stays."""
 
@@ -199,7 +195,8 @@ class Sitting:
             vectorise=word_vectors,
             max_rollouts=3,
         )
-        self.loop = AttackerLoop(self.plan, folder, self.pool, self.observer, phase)
+        self.log = RoundLog(self.observer, self.pool, Events(folder.events))
+        self.loop = AttackerPhase(self.plan, folder, self.log)
 
     def writer(self, attacker: Served) -> Writer:
         self.acted.add(attacker)
@@ -217,9 +214,7 @@ class Sitting:
             learner = await self.serve_learner()
             roles = self.roles(learner, await self.loop.serve(number))
             rollouts = [Rollout(round=number, seed=seed, index=i) for seed in GOALS for i in range(3)]
-            await attack_round(
-                roles, rollouts, round_folder, self.observer, 3, lambda total, done: phase("attack", total)
-            )
+            await play_round(roles, rollouts, round_folder, self.log, 3)
         return await self.loop.learn(round_folder, self.serve_learner)
 
     def probes(self, number: int = 1) -> list[Probe]:

@@ -12,14 +12,14 @@ import types
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from superalign.analysis.attacks.records import AttackReport
 from superalign.analysis.attacks.report import attack_report
 from superalign.cli.progress import Watcher
 from superalign.config.recipe import Recipe
 from superalign.gate.decide import GateOptions
-from superalign.loop.orchestrator import Plan
-from superalign.loop.phases.deception_audit import AuditPlan
 from superalign.loop.rollout import Roles
 from superalign.pairing.training_examples import PairingOptions
 from superalign.protocols import OnItem, PoolStats
@@ -29,10 +29,12 @@ from superalign.records.rollout import Attack, Generation, Message, Response, Ro
 from superalign.records.training import Checkpoint, Demonstration, PreferencePair
 from superalign.store.journal import read_records
 from superalign.store.manifest import RunInputs
+from superalign.store.round_folder import RoundFolder
 from superalign.store.run_folder import RunFolder
 
 DELAY_S, STEPS = float(os.environ.get("DELAY_S", "0")), int(os.environ.get("STEPS", "3"))
-WALKS, ITEMS = 12, 8
+ROLLOUTS, ITEMS = 12, 8
+INTENTS = ("benign", "harmful")
 BASE = Checkpoint(id="base", base="toy")
 
 
@@ -140,25 +142,42 @@ def check(recipe: Recipe, base_dir: Path) -> list[str]:
     return ["12 seeds"]
 
 
-@asynccontextmanager
-async def staged(recipe: Recipe, base_dir: Path, folder: RunFolder, observer: Watcher) -> AsyncIterator[Plan]:
-    pool = Pool()
-    observer.watch(pool.stats)
-    seeds = [Seed(id=f"s{i}", goal="kill a process", intent="harmful" if i % 2 else "benign") for i in range(WALKS)]
+class ScriptedPlan:
+    """What the loop asks of a plan, without a model."""
 
-    def roles(round: int, model: str) -> Roles:
-        actor = Actor(pool, model)
+    attacker = embed = None
+    critic_cost = ""
+    base = BASE
+
+    def __init__(self, recipe: Recipe, folder: RunFolder, observer: Watcher) -> None:
+        plain = {"pairing": PairingOptions(), "gate": GateOptions(), "max_walks": 2}
+        self.recipe = recipe.model_copy(
+            update=plain | {"evaluation": recipe.evaluation.model_copy(update={"replay": {}})}
+        )
+        self.inputs = SimpleNamespace(suites=(), experts=(), kept_out=frozenset())
+        self.pool, self.trainer = Pool(), Trainer(folder, observer)
+        self.evaluator, self.critic = Evaluator(self.pool), Actor(self.pool, "base")
+
+    def evaluator_over(self, suites: object, besides: bool) -> Evaluator:
+        return self.evaluator
+
+    def rollouts(self, round: int) -> list[Rollout]:
+        seeds = (Seed(id=f"s{i}", goal="kill a process", intent=INTENTS[i % 2]) for i in range(ROLLOUTS))
+        return [Rollout(round=round, seed=seed, index=0) for seed in seeds]
+
+    def roles(self, round: int, learner: str) -> Roles:
+        actor = Actor(self.pool, learner)
         return Roles(attacker=actor, learner=actor, critic=actor, num_answers=2, revise_below=0.0)
 
-    rollouts = [Rollout(round=0, seed=seed, index=0) for seed in seeds]
-    yield Plan(
-        rounds=recipe.rounds, roles=roles,
-        rollouts=lambda round: [w.model_copy(update={"round": round}) for w in rollouts],
-        experts=[], base=BASE, pool=pool, trainer=Trainer(folder, observer), evaluator=Evaluator(pool),
-        pairing=PairingOptions(), gate=GateOptions(),
-        report=lambda round_folder: attack_report(read_records(round_folder.exchanges, Exchange)),
-        audit=AuditPlan(suites=(), critic=lambda: Actor(pool, "base")), max_rollouts=2,
-    )  # type: ignore[arg-type] # fmt: skip
+    def report(self, round_folder: RoundFolder) -> AttackReport:
+        return attack_report(read_records(round_folder.exchanges, Exchange))
+
+
+@asynccontextmanager
+async def staged(recipe: Recipe, base_dir: Path, folder: RunFolder, observer: Watcher) -> AsyncIterator[ScriptedPlan]:
+    plan = ScriptedPlan(recipe, folder, observer)
+    observer.watch(plan.pool.stats)
+    yield plan
 
 
 if __name__ == "__main__":

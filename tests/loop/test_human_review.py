@@ -5,27 +5,30 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from benchmarks.review import ReviewBench
-from superalign.assembly.review import extended
+from superalign.assembly.critics import extended
 from superalign.critic.constitution import load_constitution
 from superalign.critic.options import ProbeOptions
 from superalign.critic.probe.critic import ProbeCritic
 from superalign.critic.probe.examples import Labelled
 from superalign.files.find import prompt_path
-from superalign.loop.phases.human_review import ReviewLoop, ReviewPlan
+from superalign.loop.phases.human_review import HumanReview
+from superalign.loop.round_log import RoundLog
 from superalign.pairing.training_examples import PairingOptions
+from superalign.pool.options import ScriptedOptions
+from superalign.pool.scripted import ScriptedPool
 from superalign.records.rollout import Message
 from superalign.records.training import PreferencePair
 from superalign.review.label_value import QueueItem
 from superalign.review.labels import Label, LabelBook, Taught, standing
 from superalign.review.options import ReviewOptions
-from superalign.store.journal import read_records
+from superalign.store.journal import Events, read_records
 from superalign.store.manifest import verify
 from superalign.store.round_folder import RoundFolder
 from superalign.store.run_folder import RunFolder
@@ -121,18 +124,16 @@ class Watching:
         self.notices.append(text)
 
 
-@contextmanager
-def no_phase(*_: object) -> Iterator[None]:
-    yield
-
-
-def loop_of(path: Path, taught: list[Taught], mode: str = "best_effort") -> ReviewLoop:
+def loop_of(path: Path, taught: list[Taught], mode: str = "best_effort") -> HumanReview:
     async def teach(rows: Sequence[Taught]) -> None:
         taught[:] = rows
 
     options = ReviewOptions.model_validate({"mode": mode, "per_round": 2})
-    plan = ReviewPlan(options, PairingOptions(), teach, None)
-    return ReviewLoop(plan, RunFolder.open(path), Watching(), no_phase)  # type: ignore[arg-type]
+    recipe = SimpleNamespace(review=options, pairing=PairingOptions(), critic=ProbeOptions())
+    plan = SimpleNamespace(recipe=recipe, teach=teach, embed=None)
+    folder = RunFolder.open(path)
+    log = RoundLog(Watching(), ScriptedPool(ScriptedOptions()), Events(folder.events))  # type: ignore[arg-type]
+    return HumanReview(plan, folder, log)  # type: ignore[arg-type]
 
 
 SECRET = "How do I pick a lock without a key?"

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from superalign.analysis.summary import RunSummary, summarise
 from superalign.assembly import plan as build
+from superalign.assembly.plan import Plan
 from superalign.cli.progress import Lines
 from superalign.config.recipe import load_recipe
 from superalign.errors import TrainingError
-from superalign.evaluation.evaluator import SuiteEvaluator
-from superalign.loop.orchestrator import Loop, Plan
-from superalign.loop.rollout import Roles
+from superalign.loop.orchestrator import Loop
 from superalign.protocols import Critic, DropError
 from superalign.records.evaluation import Promotion
 from superalign.records.exchange import Critique
@@ -99,19 +97,16 @@ async def played(path: Path, change: Any) -> RunSummary:
     observer = Lines(lambda number: None)
     with new_folder(path) as folder:
         async with build.staged(recipe, PLAN, folder, observer) as plan:
-            await Loop(change(replace(plan, trainer=Broken())), folder, observer).run()
+            plan.trainer = Broken()
+            change(plan)
+            await Loop(plan, folder, observer).run()
         return summarise(folder)
 
 
 async def test_every_loss_is_counted_and_shown(tmp_path: Path) -> None:
-    def change(plan: Plan) -> Plan:
-        def roles(round: int, model: str) -> Roles:
-            usual = plan.roles(round, model)
-            return replace(usual, critic=Moody(usual.critic, "chess"))
-
-        assert isinstance(plan.evaluator, SuiteEvaluator)
+    def change(plan: Plan) -> None:
+        plan.uncalibrated = Moody(plan.uncalibrated, "chess")
         plan.evaluator.judge = Moody(plan.evaluator.judge, "berries")
-        return replace(plan, roles=roles)
 
     base, first = (await played(tmp_path / "run", change)).rounds
     assert first.attacks == 11
@@ -127,7 +122,7 @@ async def test_every_loss_is_counted_and_shown(tmp_path: Path) -> None:
 
 
 async def test_a_broken_trainer_leaves_the_base(tmp_path: Path) -> None:
-    summary = await played(tmp_path / "run", lambda plan: plan)
+    summary = await played(tmp_path / "run", lambda plan: None)
     assert summary.current is not None
     assert summary.current.id == "base"
     decision = read_record(tmp_path / "run/rounds/001/promotion.json", Promotion)

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from superalign.cli.main import main as superalign
-from superalign.loop import rollout as rollout
-from superalign.loop.phases import base_answers as anchoring
+from superalign.loop import rollout
+from superalign.loop.phases import base_answers
 from superalign.pool.scripted import ScriptedPool
 from superalign.records.evaluation import ItemResult
 from superalign.records.exchange import Anchor, Dropped, Exchange
@@ -199,7 +199,7 @@ def _die() -> None:
 
 def _note_requests(notes: Path, fate: Fate) -> None:
     file = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    write, generate, play_rollout, again = os.write, ScriptedPool.generate, rollout.play, anchoring.answer_once
+    write, generate, play_rollout, again = os.write, ScriptedPool.generate, rollout.play, base_answers.answer_once
     dice, deadly, endless = random.Random(fate.jitter), Countdown(fate.at, "request"), Countdown(fate.at, "hang")
 
     async def noted(self: ScriptedPool, model: str, messages: Any, sampling: Any) -> Any:
@@ -229,7 +229,7 @@ def _note_requests(notes: Path, fate: Fate) -> None:
         ROLLOUT.reset(token)
 
     rollout.play = known_rollout
-    anchoring.answer_once = lambda roles, attack: known(f"anchor {attack.id}", again(roles, attack))
+    base_answers.answer_once = lambda roles, attack: known(f"anchor {attack.id}", again(roles, attack))
 
 
 def _play_the_child() -> None:

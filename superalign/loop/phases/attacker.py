@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from superalign.attacker.draft_scores import Vectorise
 from superalign.attacker.options import AttackerTraining
@@ -18,7 +18,8 @@ from superalign.attacker.training_data import compile_drafts, held_out
 from superalign.errors import RunFolderError, TrainingError
 from superalign.gate.attacker import AttackerFigures, Probe, Side, decide_attacker, measure_attackers
 from superalign.loop.rollout import Roles, play
-from superalign.protocols import Attacker, InferencePool, Observer, Trainer
+from superalign.loop.round_log import RoundLog
+from superalign.protocols import Attacker, InferencePool, Trainer
 from superalign.records.evaluation import Promotion
 from superalign.records.exchange import Exchange
 from superalign.records.rollout import Rollout, Seed, rollout_of
@@ -30,12 +31,6 @@ from superalign.store.run_folder import RunFolder
 
 FIRST_PROBE = 1000
 """Index of a seed's first probe, far above those that a round plays: a probe is an attack of its own."""
-
-
-class Phase(Protocol):
-    """Tells who watches that a part of the round begins, and when the block ends that it is over."""
-
-    def __call__(self, name: str, total: int | None, done: int = 0) -> AbstractContextManager[None]: ...
 
 
 class Served(NamedTuple):
@@ -66,14 +61,13 @@ class AttackerPlan:
     max_rollouts: int = 256
 
 
-class AttackerLoop:
+class AttackerPhase:
     """The trained attacker of one run."""
 
-    def __init__(
-        self, plan: AttackerPlan, folder: RunFolder, learner_pool: InferencePool, observer: Observer, phase: Phase
-    ) -> None:
-        self.plan, self.folder, self.observer, self.phase = plan, folder, observer, phase
-        self._pools = {id(pool): pool for pool in (learner_pool, plan.pool)}.values()
+    def __init__(self, plan: AttackerPlan, folder: RunFolder, log: RoundLog) -> None:
+        """log: of the run, whose pool is the learner's; it gives way to training as the attacker's own does."""
+        self.plan, self.folder, self.log = plan, folder, log
+        self._pools = {id(pool): pool for pool in (log.pool, plan.pool)}.values()
         self._served: tuple[int, Served] | None = None
 
     def incumbent(self, number: int) -> Checkpoint:
@@ -131,7 +125,7 @@ class AttackerLoop:
         try:
             candidate = await self._train(round_folder, incumbent, demonstrations)
         except TrainingError as error:
-            self.observer.notice(f"round {round_folder.number}: the attacker's training gave no candidate: {error}")
+            self.log.observer.notice(f"round {round_folder.number}: the attacker's training gave no candidate: {error}")
             return _kept(round_folder.number, incumbent, f"training gave no candidate: {error}")
         await self._probe(round_folder, candidate, serve_learner)
         figures = await self.figures(round_folder)
@@ -150,7 +144,7 @@ class AttackerLoop:
     ) -> Checkpoint:
         if not round_folder.attacker_checkpoint.exists():
             pairs = Stored(round_folder.attacker_pairs, PreferencePair)
-            with self.phase("train attacker", None):
+            with self.log.phase("train attacker"):
                 async with AsyncExitStack() as stack:
                     for pool in self._pools:
                         await stack.enter_async_context(pool.paused())
@@ -164,31 +158,28 @@ class AttackerLoop:
         """The same rollouts by both attackers, an exchange after the other written down as soon as it is there."""
         rollouts = self._rollouts(round_folder.number)
         with Journal(round_folder.attacker_probe, Probe) as probes:
-            had: dict[tuple[Side, str], list[Probe]] = {}
+            earlier: dict[tuple[Side, str], list[Probe]] = {}
             for probe in probes:
-                had.setdefault((probe.side, rollout_of(probe.id)), []).append(probe)
+                earlier.setdefault((probe.side, rollout_of(probe.id)), []).append(probe)
             learner = await serve_learner()
             sides: dict[Side, Served] = {"incumbent": await self.serve(round_folder.number)}
             sides["candidate"] = await self._serve(candidate)
-            casts = {side: self.plan.roles(round_folder.number, learner, served) for side, served in sides.items()}
-            waiting = iter([(side, rollout) for rollout in rollouts for side in sides])
+            roles = {side: self.plan.roles(round_folder.number, learner, served) for side, served in sides.items()}
 
-            async def worker() -> None:
-                for side, rollout in waiting:
-                    known = had.pop((side, rollout.id), [])
-                    history = [probe.exchange for probe in known if probe.exchange is not None]
-                    async for record in play(casts[side], rollout, history, len(history) < len(known)):
-                        if isinstance(record, Exchange):
-                            probes.append(Probe(side=side, id=record.id, exchange=record))
-                        elif record.stage == "attack":
-                            probes.append(Probe(side=side, id=record.record_id, reason=record.reason))
-                    self.observer.advance(0 if known else 1)
+            async def play_on(job: tuple[Side, Rollout]) -> None:
+                side, rollout = job
+                played = earlier.pop((side, rollout.id), [])
+                history = [probe.exchange for probe in played if probe.exchange is not None]
+                async for record in play(roles[side], rollout, history, len(history) < len(played)):
+                    if isinstance(record, Exchange):
+                        probes.append(Probe(side=side, id=record.id, exchange=record))
+                    elif record.stage == "attack":
+                        probes.append(Probe(side=side, id=record.record_id, reason=record.reason))
+                self.log.observer.advance(0 if played else 1)
 
-            total = len(sides) * len(rollouts)
-            with self.phase("probe attacker", total, len(had)):
-                async with asyncio.TaskGroup() as workers:
-                    for _ in range(min(self.plan.max_rollouts, total)):
-                        workers.create_task(worker())
+            jobs = [(side, rollout) for rollout in rollouts for side in sides]
+            phase = ("probe attacker", len(jobs), len(earlier))
+            await self.log.work_off(jobs, play_on, self.plan.max_rollouts, phase)
 
     async def figures(self, round_folder: RoundFolder) -> dict[Side, AttackerFigures]:
         """Both sides of a round's probe; raises RunFolderError where the round has no candidate."""

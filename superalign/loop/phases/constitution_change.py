@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from superalign.critic.constitution import Constitution
-from superalign.critic.constitution_diff import difference
-from superalign.pairing.training_examples import PairingOptions
-from superalign.protocols import Critic, DropError, InferencePool, Observer, Sampling
+from superalign.critic.constitution import Constitution, difference
+from superalign.loop.plan import Plan
+from superalign.loop.round_log import RoundLog
+from superalign.protocols import Critic, DropError, Sampling
 from superalign.records.evaluation import Promotion
 from superalign.records.exchange import Exchange
 from superalign.records.rollout import Attack, Generation, Messages
@@ -20,57 +17,27 @@ from superalign.store.atomic import write_json
 from superalign.store.journal import Journal, read_records
 from superalign.store.round_folder import RoundFolder, round_of
 from superalign.store.run_folder import RunFolder
-from superalign.values.checks import checks, with_values
-from superalign.values.items import ValueItem
-from superalign.values.metrics import ValueResult, ValuesReport, figures
-from superalign.values.options import ValuesOptions
+from superalign.values.items import ValueItem, ValuesOptions
+from superalign.values.metrics import ValueResult, ValuesReport, checks, figures, with_values
 from superalign.values.replay import Replayed, counted, past_examples, rejudged
 
 
-@dataclass(frozen=True)
-class ValuesPlan:
-    """What is measured of values, and what a change of them brings about."""
+class ConstitutionChange:
+    """How each round keeps the principles of the version that holds in it."""
 
-    options: ValuesOptions
-    pairing: PairingOptions
-    items: Sequence[ValueItem]
-    versions: Sequence[tuple[int, Constitution]]
-    """With the round from which each holds."""
-    switch: Callable[[Constitution], Awaitable[None]]
-    """Builds critic and judge anew by this version."""
-    judge: Callable[[Constitution], Awaitable[Critic]]
-    """Who says whether a reply keeps a principle of this version."""
-    critic: Callable[[], Critic]
-    """Who judges past examples: the critic of the round."""
-    pool: InferencePool
-    base: Checkpoint
-    alone: bool
-    """Whether nothing else is held out, so that the gate decides by values."""
-    max_rollouts: int
-
-
-class ValuesLoop:
-    """The part of values in each round."""
-
-    def __init__(
-        self,
-        plan: ValuesPlan,
-        folder: RunFolder,
-        observer: Observer,
-        phase: Callable[[str, int, int], AbstractContextManager[None]],
-    ) -> None:
-        """phase: (name, units in all, those done before) -> the block in which they are worked off."""
-        self.plan, self.folder, self.observer, self._phase = plan, folder, observer, phase
-        self._holds = plan.versions[0][1]
+    def __init__(self, plan: Plan, options: ValuesOptions, folder: RunFolder, log: RoundLog) -> None:
+        self.plan, self.options, self.folder, self.log = plan, options, folder, log
+        self.constitution = plan.inputs.versions[0][1]
+        """The version that critic and judge decide by now."""
         self._judges: dict[str, Critic] = {}
 
     async def begin(self, number: int) -> None:
         """Have the round played and judged by its own version."""
         version = self._span(number)[1]
-        if version != self._holds:
-            self.observer.notice(f"round {number}: constitution {version.version} holds")
+        if version != self.constitution:
+            self.log.observer.notice(f"round {number}: constitution {version.version} holds")
             await self.plan.switch(version)
-            self._holds = version
+            self.constitution = version
 
     def switches(self, number: int) -> bool:
         """Whether a new version begins with this round."""
@@ -83,23 +50,23 @@ class ValuesLoop:
 
     def parent(self, number: int, incumbent: Checkpoint) -> Checkpoint:
         """What a round's training starts from."""
-        return self.plan.base if self.switches(number) and self.plan.options.on_switch == "scratch" else incumbent
+        return self.plan.base if self.switches(number) and self.options.on_switch == "scratch" else incumbent
 
     async def replay(self, round_folder: RoundFolder) -> None:
         """Judge every past example anew; the newest of a request counts, for it is what was learned last."""
-        if not self.switches(round_folder.number) or self.plan.options.on_switch == "naive":
+        if not self.switches(round_folder.number) or self.options.on_switch == "naive":
             return
         with Journal(round_folder.replay, Replayed) as journal:
             done = {replayed.id for replayed in journal}
             past = list(self._past(round_folder.number))
-            with self._phase("replay", len(past), len(done)):
-                critic = self.plan.critic()
+            with self.log.phase("replay", len(past), len(done)):
+                critic = self.plan.critic
                 for attack, example in past:
                     if example.id not in done:
-                        journal.append(await rejudged(example, attack, critic, self.plan.pairing))
-                        self.observer.advance()
+                        journal.append(await rejudged(example, attack, critic, self.plan.recipe.pairing))
+                        self.log.observer.advance()
         counts = counted(read_records(round_folder.replay, Replayed))
-        self.observer.notice(
+        self.log.observer.notice(
             f"round {round_folder.number}: of {len(past)} past examples {counts.held} hold under the new version, "
             f"{counts.flipped} were turned round, {counts.dropped} dropped"
         )
@@ -113,32 +80,31 @@ class ValuesLoop:
         """What the base model keeps of the first version."""
         await self.measure(round_folder, model)
         own = self._read(round_folder.values_items)
-        write_json(round_folder.values_json, figures(own, own, (), version=self._holds.version, before=None, moved=()))
+        write_json(
+            round_folder.values_json, figures(own, own, (), version=self.constitution.version, before=None, moved=())
+        )
 
     async def measure(self, round_folder: RoundFolder, model: str) -> None:
         """The served checkpoint's replies to the held-out requests, judged by this version and the one before."""
         judges = await self._judging(round_folder.number)
         with Journal(round_folder.values_items, ValueResult) as journal:
             done = {result.item for result in journal}
-            waiting = iter([item for item in self.plan.items if item.id not in done])
-            sampling = Sampling(max_tokens=self.plan.options.max_tokens)
+            sampling = Sampling(max_tokens=self.options.max_tokens)
 
-            async def worker() -> None:
-                for item in waiting:
-                    [reply] = await self.plan.pool.generate(model, item.messages, sampling)
-                    journal.append(await judged(item, reply, judges))
-                    self.observer.advance()
+            async def answer(item: ValueItem) -> None:
+                [reply] = await self.plan.pool.generate(model, item.messages, sampling)
+                journal.append(await judged(item, reply, judges))
+                self.log.observer.advance()
 
-            with self._phase("values", len(self.plan.items), len(done)):
-                async with asyncio.TaskGroup() as workers:
-                    for _ in range(min(self.plan.max_rollouts, len(self.plan.items))):
-                        workers.create_task(worker())
+            items, at_once = self.plan.inputs.value_items, self.plan.recipe.max_walks
+            waiting = [item for item in items if item.id not in done]
+            await self.log.work_off(waiting, answer, at_once, ("values", len(items), len(done)))
 
     async def decide(self, round_folder: RoundFolder, incumbent: Checkpoint, decision: Promotion) -> Promotion:
         """The gate's decision, heeding values; writes `values.json`."""
         report = await self._report(round_folder, incumbent)
         write_json(round_folder.values_json, report)
-        return with_values(decision, checks(report, self.plan.options), alone=self.plan.alone)
+        return with_values(decision, checks(report, self.options), alone=not self.plan.inputs.suites)
 
     async def _report(self, round_folder: RoundFolder, incumbent: Checkpoint) -> ValuesReport:
         start, version = self._span(round_folder.number)
@@ -158,7 +124,10 @@ class ValuesLoop:
     async def _rejudge(self, round_folder: RoundFolder, incumbent: Checkpoint) -> None:
         """The replies of the checkpoint that stands when a version begins, judged by it."""
         stood = self.folder.round(round_of(incumbent))
-        judges, items = await self._judging(round_folder.number), {item.id: item for item in self.plan.items}
+        judges, items = (
+            await self._judging(round_folder.number),
+            {item.id: item for item in self.plan.inputs.value_items},
+        )
         with Journal(round_folder.values_rejudged, ValueResult) as journal:
             done = {result.item for result in journal}
             for result in self._read(stood.values_items):
@@ -171,13 +140,13 @@ class ValuesLoop:
         for constitution in (version, self._before(start)):
             if constitution is not None:
                 if constitution.version not in self._judges:
-                    self._judges[constitution.version] = await self.plan.judge(constitution)
+                    self._judges[constitution.version] = await self.plan.value_judge(constitution)
                 judges[constitution.version] = constitution, self._judges[constitution.version]
         return judges
 
     def _span(self, number: int) -> tuple[int, Constitution]:
         """The version of a round, and the round from which it holds."""
-        return next(span for span in reversed(self.plan.versions) if span[0] <= max(1, number))
+        return next(span for span in reversed(self.plan.inputs.versions) if span[0] <= max(1, number))
 
     def _before(self, start: int) -> Constitution | None:
         return self._span(start - 1)[1] if start > 1 else None

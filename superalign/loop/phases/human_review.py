@@ -7,16 +7,14 @@ labels whatever has been said since, and so that its examples can be made again 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
-from superalign.pairing.training_examples import PairingOptions
-from superalign.protocols import Observer
+from superalign.critic.options import ProbeOptions, within
+from superalign.loop.plan import Plan
+from superalign.loop.round_log import RoundLog
 from superalign.records.exchange import Exchange
-from superalign.review.label_value import Embed, QueueItem, is_held_out, rank, request_of
+from superalign.review.label_value import QueueItem, is_held_out, rank, request_of
 from superalign.review.labels import Item, Label, LabelBook, Taught, apply_labels, judged, lessons, standing
-from superalign.review.options import ReviewOptions
 from superalign.review.queue import held_out_prompts
 from superalign.store.journal import read_records, write_records
 from superalign.store.round_folder import RoundFolder
@@ -25,41 +23,23 @@ from superalign.store.run_folder import RunFolder
 _POLL_S = 1.0
 
 
-@dataclass(frozen=True)
-class ReviewPlan:
-    """How people take part."""
-
-    options: ReviewOptions
-    pairing: PairingOptions
-    teach: Callable[[Sequence[Taught]], Awaitable[None]] | None
-    """Has the critic learn from labelled answers; None: it can't."""
-    embed: Embed | None
-    """For novelty in meaning; None: in words."""
-
-
-class ReviewLoop:
+class HumanReview:
     """The people's part of each round."""
 
-    def __init__(
-        self,
-        plan: ReviewPlan,
-        folder: RunFolder,
-        observer: Observer,
-        phase: Callable[[str, int, int], AbstractContextManager[None]],
-    ) -> None:
-        """phase: (name, items in all, those done before) -> the block in which they are waited for."""
-        self.plan, self.folder, self.observer, self._phase = plan, folder, observer, phase
+    def __init__(self, plan: Plan, folder: RunFolder, log: RoundLog) -> None:
+        self.plan, self.folder, self.log, self.options = plan, folder, log, plan.recipe.review
         self.book = LabelBook(folder.path)
+        self.critic_learns = any(isinstance(options, ProbeOptions) for options in within(plan.recipe.critic))
 
     async def teach(self, round_folder: RoundFolder) -> None:
         """Let the critic learn from every label of earlier rounds."""
-        if self.plan.teach is None:
+        if not self.critic_learns:
             return
         if not round_folder.taught.exists():
             write_records(round_folder.taught, self._lessons(round_folder.number))
         taught = list(read_records(round_folder.taught, Taught))
         if taught:
-            self.observer.notice(
+            self.log.observer.notice(
                 f"round {round_folder.number}: the critic has {len(taught)} labelled answers to learn from"
             )
             await self.plan.teach(taught)
@@ -70,7 +50,7 @@ class ReviewLoop:
             return
         if not round_folder.queue.exists():
             write_records(round_folder.queue, await asyncio.to_thread(self._rank, round_folder))
-        if self.plan.options.mode == "block":
+        if self.options.mode == "block":
             await self._wait(round_folder)
         prefix = f"r{round_folder.number:03d}/"
         said = standing(self.book.read())
@@ -90,8 +70,8 @@ class ReviewLoop:
         known = [request_of(taught.prompt) for taught in read_records(round_folder.taught, Taught)]
         return rank(
             read_records(round_folder.exchanges, Exchange),
-            self.plan.options.per_round,
-            self.plan.pairing,
+            self.options.per_round,
+            self.plan.recipe.pairing,
             known=known,
             held_out=held_out_prompts(self.folder),
             embed=self.plan.embed,
@@ -111,15 +91,15 @@ class ReviewLoop:
         if not left:
             return
         command = f"superalign review {self.folder.path}"
-        self.observer.notice(
+        self.log.observer.notice(
             f"round {round_folder.number} waits for labels of {left} of {len(queue)} answers: "
             f"`{command}` in another terminal; Ctrl-C stops here and `superalign resume` waits on"
         )
-        with self._phase("review", len(queue), len(queue) - left):
+        with self.log.phase("review", len(queue), len(queue) - left):
             while left:
                 await asyncio.sleep(_POLL_S)
                 now_left = self._left(queue)
-                self.observer.advance(max(0, left - now_left))
+                self.log.observer.advance(max(0, left - now_left))
                 left = now_left
 
     def _left(self, queue: Sequence[Item]) -> int:
