@@ -6,13 +6,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from superalign.api import start_resume
 from superalign.cli.format import command
 from superalign.cli.progress import watched
-from superalign.cli.run import opened
 from superalign.cli.show import print_run
 from superalign.config.recipe import load_recipe
-from superalign.errors import ModelError
-from superalign.store.atomic import sha256_adapter
 
 
 def attack(
@@ -27,25 +25,15 @@ def attack(
     named = [f"model={json.dumps(model)}"] if model else []  # JSON is YAML, whatever a path holds
     recipe, text = load_recipe(recipe_path, [*overrides, *named])
     recipe = recipe.model_copy(update={"floor": None})  # nothing is trained on the critic's word
-    if adapter is not None and not (adapter / "adapter_config.json").is_file():
-        raise ModelError(f"{adapter} is no LoRA adapter", "name the folder that holds adapter_config.json")
-    from superalign.assembly import plan as build
-
     base_dir, path = recipe_path.resolve().parent, out or Path("runs") / f"{recipe.name}-attack"
-    resolved, inputs = build.resolve(recipe, base_dir)
-    aim = {
-        "model": recipe.model,
-        "adapter": adapter.resolve().name if adapter else None,
-        "sha256": sha256_adapter(adapter) if adapter else None,
-    }
     words: list[str | Path] = [recipe_path, "--out", path]
     words += ["--model", model] if model else []
     words += ["--adapter", adapter] if adapter else []
     words += [word for override in overrides for word in ("--set", override)]
-    with opened(path, text, resolved | {"attacked": aim}, inputs) as folder:
+    with start_resume.opened_for_attack(recipe, text, base_dir, path, adapter) as folder:
         if not folder.round(1).attack_json.exists():
             watched(
-                lambda observer: build.attack(recipe, base_dir, folder, adapter, observer),
+                lambda observer: start_resume.attack(recipe, base_dir, folder, adapter, observer),
                 round=1,
                 resume=command("attack", *words),
             )

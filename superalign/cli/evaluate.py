@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from superalign.cli.options import one_of
 from superalign.cli.progress import watched
 from superalign.cli.text.evaluation import comparison_rows, evaluation_rows, figure_rows
-from superalign.errors import PromptFileError, RecipeError
+from superalign.errors import PromptFileError
 from superalign.evaluation.load_suites import kind_and_source, parse_source
-from superalign.evaluation.options import EvaluationOptions, LmEvalOptions, SuiteSource
+from superalign.evaluation.options import SuiteSource
 
 if TYPE_CHECKING:
-    from superalign.standalone.evaluate_models import Question, Subject
+    from superalign.standalone.evaluate_models import Question
 
 
 @dataclass(frozen=True)
@@ -77,8 +74,10 @@ def evaluate(model: str, adapter: Path | None, asked: Asked, out: Path | None, a
 
 def compare(models: Sequence[str], asked: Asked, out: Path | None, as_json: bool) -> None:
     """Measure all, hold them against the first, and print."""
-    question, subjects = _question(asked), subjects_of(models)
-    from superalign.standalone.evaluate_models import measure_all
+    question = _question(asked)
+    from superalign.standalone.evaluate_models import measure_all, subjects_of
+
+    subjects = subjects_of(models)
 
     with tempfile.TemporaryDirectory(prefix="superalign-") as scratch:
         found, compared = watched(lambda observer: measure_all(subjects, question, out or Path(scratch), observer))
@@ -89,39 +88,14 @@ def compare(models: Sequence[str], asked: Asked, out: Path | None, as_json: bool
     print("\n".join(comparison_rows(found, compared)))
 
 
-def subjects_of(models: Sequence[str]) -> list[Subject]:
-    """`[NAME=]M[+ADAPTER]` as models with names of their own; raises RecipeError for fewer than two, or equal names."""
-    from superalign.standalone.evaluate_models import Subject
-
-    found = []
-    for spec in models:
-        named = re.fullmatch(r"([\w.-]+)=(.+)", spec)
-        model, _, adapter = (named[2] if named else spec).partition("+")
-        name = named[1] if named else Path(adapter or model).name
-        found.append(Subject(name, model, Path(adapter) if adapter else None))
-    if len(found) < 2:
-        raise RecipeError("--model: one model is compared with nothing", "name at least two, or use `superalign eval`")
-    twins = [name for name, count in Counter(one.name for one in found).items() if count > 1]
-    if twins:
-        raise RecipeError(f"--model: two are called {twins[0]}", "give them names: --model NAME=MODEL+ADAPTER")
-    return found
-
-
 def _question(asked: Asked) -> Question:
     from superalign.critic.from_cli_name import KINDS
-    from superalign.pool.from_cli_name import pool_given
-    from superalign.standalone.evaluate_models import Question
+    from superalign.pool.options import pool_from_cli_name
+    from superalign.standalone.evaluate_models import Question, question_of
 
     if not asked.judge.endswith((".yaml", ".yml")):
         one_of("--judge", asked.judge, *KINDS)
-    if not asked.suites and not asked.plain_text and not asked.lm_eval:
-        raise RecipeError("nothing to measure", "name a --suite (harmful, lookalike, ...), --plain-text or --lm-eval")
-    temperature = asked.temperature if asked.temperature is not None else float(asked.samples > 1)
-    try:
-        options = EvaluationOptions(
-            suites=sources(asked), plain_text=asked.plain_text, max_tokens=asked.max_tokens, samples=asked.samples,
-            temperature=temperature, lm_eval=LmEvalOptions(tasks=tuple(asked.lm_eval)) if asked.lm_eval else None,
-        )  # fmt: skip
-    except ValidationError as error:
-        raise RecipeError(f"--{error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
-    return Question(options, asked.judge, pool_given(asked.pool, Path.cwd()), asked.calibration)
+    options = question_of(
+        sources(asked), asked.plain_text, asked.lm_eval or (), asked.max_tokens, asked.samples, asked.temperature
+    )
+    return Question(options, asked.judge, pool_from_cli_name(asked.pool, Path.cwd()), asked.calibration)

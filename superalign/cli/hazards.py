@@ -9,8 +9,8 @@ from pathlib import Path
 
 from superalign.analysis.failure_clusters import FailureCluster, FailureReport
 from superalign.analysis.run_hazards import add_hazard, hazard_book
+from superalign.api.start_resume import origin
 from superalign.cli.format import clean, command, width
-from superalign.cli.run import origin
 from superalign.config.hazards_file import load_hazards
 from superalign.config.recipe import load_recipe
 from superalign.errors import RunFolderError

@@ -6,11 +6,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from superalign.api.start_resume import note_origin, origin
 from superalign.cli.format import command
-from superalign.cli.run import ORIGIN, origin
 from superalign.config.recipe import load_recipe
 from superalign.errors import RunFolderError
-from superalign.store.atomic import write_json
 from superalign.store.promote_fork import fork_run, promote_round
 from superalign.store.run_folder import RunFolder
 
@@ -38,7 +37,7 @@ def fork(path: Path, number: int, out: Path, recipe_path: Path | None, overrides
         base_dir = recipe_path.resolve().parent if recipe_path else origin(path)
         recipe, text = load_recipe(recipe_path or source.recipe, overrides, base_dir)
         made = fork_run(source, number, out, text, *build.resolve(recipe, base_dir))
-    write_json(out / ORIGIN, {"recipe": str(recipe_path.resolve() if recipe_path else base_dir / source.recipe.name)})
+    note_origin(out, recipe_path or base_dir / source.recipe.name)
     if as_json:
         print(json.dumps({"path": str(out), "rounds": recipe.rounds} | made.model_dump(mode="json")))
         return

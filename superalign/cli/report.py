@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 from superalign.cli.format import size
@@ -24,11 +23,3 @@ def report(path: Path, to: Path | None, as_json: bool) -> None:
         print(json.dumps({"path": str(target), "bytes": written}))
     else:
         print(f"{target}: {size(written)}; open it in a browser")
-
-
-def refresh(folder: RunFolder, notice: Callable[[str], None]) -> None:
-    """The page as far as the run has come; a page that can't be written costs a notice and not the run."""
-    try:
-        write_report(folder, folder.report)
-    except RunFolderError as error:
-        notice(f"{folder.report.name} was not written: {error}")

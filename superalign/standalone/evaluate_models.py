@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from superalign.assembly.critics import Critics
 from superalign.assembly.engines import Engines, outside
@@ -14,22 +18,24 @@ from superalign.config.critic_calibration import error_rates, fingerprint
 from superalign.config.inputs import Inputs
 from superalign.config.recipe import Recipe, RoleModel
 from superalign.critic.from_cli_name import critic_given
+from superalign.critic.options import CriticOptions
 from superalign.critic.quality.report import Calibration, load_calibration
 from superalign.errors import RecipeError
 from superalign.evaluation.evaluator import OnItem, SuiteEvaluator
 from superalign.evaluation.items import Suite
 from superalign.evaluation.lm_eval import digests
 from superalign.evaluation.metrics import Asks, Errors
-from superalign.evaluation.options import EvaluationOptions
+from superalign.evaluation.options import EvaluationOptions, LmEvalOptions, SuiteSource
 from superalign.evaluation.paired_comparison import AgainstItem, Compared, compare, gathered, outcomes
 from superalign.models.packaged import resolve as resolve_model
-from superalign.pool.choice import PoolOptions
+from superalign.pool.options import PoolOptions
 from superalign.protocols import Comparer, Critic, InferencePool, Observer
 from superalign.records.evaluation import Evaluation, ItemResult
 from superalign.records.training import Checkpoint
 from superalign.standalone.evaluation_folder import Asked, EvaluationFolder
 from superalign.standalone.reply_comparison import Against
-from superalign.store.atomic import canonical, sha256_adapter, sha256_bytes, sha256_file, sha256_tree
+from superalign.files.hashes import sha256_bytes, sha256_file
+from superalign.store.atomic import canonical, sha256_adapter, sha256_tree
 from superalign.store.journal import Journal, read_records
 
 
@@ -48,11 +54,57 @@ class Question:
     """What every model is asked, and by whom it is judged."""
 
     options: EvaluationOptions
-    judge: str
-    """`rules`, `probe`, or a YAML file with the options of a critic."""
+    judge: str | CriticOptions
+    """`rules`, `probe`, or a YAML file with the options of a critic; or the options themselves."""
     pool: PoolOptions
     calibration: Path | None = None
     """The judge's, for corrected shares."""
+    own_judge: Critic | None = None
+    """Judges instead of `judge`."""
+    own_pool: InferencePool | None = None
+    """Serves every model instead of `pool`; whoever made it closes it."""
+
+    @property
+    def judge_name(self) -> str:
+        """What tables call the judge."""
+        return "own" if self.own_judge else self.judge if isinstance(self.judge, str) else self.judge.type
+
+
+def question_of(
+    suites: Sequence[str | SuiteSource],
+    plain_text: str | None = None,
+    lm_eval: Sequence[str] = (),
+    max_tokens: int = 32,
+    samples: int = 1,
+    temperature: float | None = None,
+) -> EvaluationOptions:
+    """What is asked; temperature: None is greedy, or 1 with several samples. Raises RecipeError for what can't be."""
+    if not suites and not plain_text and not lm_eval:
+        raise RecipeError("nothing to measure", "name a --suite (harmful, lookalike, ...), --plain-text or --lm-eval")
+    try:
+        return EvaluationOptions(
+            suites=tuple(suites), plain_text=plain_text, max_tokens=max_tokens, samples=samples,
+            temperature=temperature if temperature is not None else float(samples > 1),
+            lm_eval=LmEvalOptions(tasks=tuple(lm_eval)) if lm_eval else None,
+        )  # fmt: skip
+    except ValidationError as error:
+        raise RecipeError(f"--{error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+
+
+def subjects_of(models: Sequence[str]) -> list[Subject]:
+    """`[NAME=]M[+ADAPTER]` as models with names of their own; raises RecipeError for fewer than two, or equal names."""
+    subjects = []
+    for spec in models:
+        named = re.fullmatch(r"([\w.-]+)=(.+)", spec)
+        model, _, adapter = (named[2] if named else spec).partition("+")
+        name = named[1] if named else Path(adapter or model).name
+        subjects.append(Subject(name, model, Path(adapter) if adapter else None))
+    if len(subjects) < 2:
+        raise RecipeError("--model: one model is compared with nothing", "name at least two, or use `superalign eval`")
+    twins = [name for name, count in Counter(one.name for one in subjects).items() if count > 1]
+    if twins:
+        raise RecipeError(f"--model: two are called {twins[0]}", "give them names: --model NAME=MODEL+ADAPTER")
+    return subjects
 
 
 async def measure(subject: Subject, question: Question, out: Path, observer: Observer) -> Evaluation:
@@ -102,7 +154,7 @@ class Sitting:
     def of(cls, subjects: Sequence[Subject], question: Question, observer: Observer) -> Sitting:
         """Load every file; raises PromptFileError, and RecipeError where the calibration is of another judge."""
         here = Path.cwd()
-        judging = critic_given(question.judge, here)
+        judging = critic_given(question.judge, here) if isinstance(question.judge, str) else question.judge
         recipe = Recipe.model_validate(
             {"name": "eval", "model": subjects[0].model, "pool": question.pool, "critic": judging, "judge": judging,
              "evaluation": question.options, "allow_same_judge": True}
@@ -118,6 +170,7 @@ class Sitting:
     def asked(self, subject: Subject) -> Asked:
         """Everything that a subject's figures depend on."""
         base, options, inputs = resolve_model(subject.model), self.question.options, self.inputs
+        own = self.question.own_judge
         return Asked(
             model=subject.model,
             model_sha256=sha256_tree(base) if isinstance(base, Path) else None,
@@ -125,7 +178,7 @@ class Sitting:
             suites={suite.name: _digest(suite) for suite in inputs.suites},
             plain_text=inputs.plain_text.sha256 if inputs.plain_text else None,
             lm_eval=options.lm_eval.model_dump(mode="json") | digests(options.lm_eval) if options.lm_eval else None,
-            judge_sha256=fingerprint(self.recipe, Path.cwd(), "judge"),
+            judge_sha256=f"own: {type(own).__qualname__}" if own else fingerprint(self.recipe, Path.cwd(), "judge"),
             calibration_sha256=sha256_file(self.question.calibration) if self.question.calibration else None,
             max_tokens=options.max_tokens,
             temperature=options.temperature,
@@ -147,7 +200,7 @@ class Sitting:
         self.observer.watch(engine.stats)
         judge, inputs = await self._judged_by(), self.inputs
         evaluator = SuiteEvaluator(
-            engine, judge, self.question.judge, inputs.suites, inputs.plain_text, self.question.options,
+            engine, judge, self.question.judge_name, inputs.suites, inputs.plain_text, self.question.options,
             judge_errors=self._errors(),
         )  # fmt: skip
         with Journal(folder.items, ItemResult) as journal:
@@ -194,10 +247,14 @@ class Sitting:
 
     async def _serve(self, subject: Subject) -> tuple[InferencePool, str]:
         assert self._engines is not None  # inside of `started`
+        if self.question.own_pool is not None:
+            self._engines.use(str(resolve_model(subject.model)), self.question.own_pool)
         role = RoleModel(model=subject.model, adapter=str(subject.adapter) if subject.adapter else None)
         return await self._engines.role(role, subject.model)
 
     async def _judged_by(self) -> Critic:
+        if self.question.own_judge is not None:
+            return self.question.own_judge
         if self._judge is None:
             assert self._engines is not None
             base = str(resolve_model(self.recipe.model))

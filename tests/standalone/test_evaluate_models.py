@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from scipy.stats import binomtest
 
-from superalign.cli.evaluate import subjects_of
 from superalign.cli.main import main
 from superalign.cli.text.evaluation import comparison_rows
 from superalign.errors import RecipeError, RunFolderError
@@ -21,7 +20,7 @@ from superalign.records.evaluation import ItemResult
 from superalign.records.exchange import Critique, Verdict
 from superalign.records.rollout import Response
 from superalign.standalone import evaluate_models as measuring
-from superalign.standalone.evaluate_models import Question, Subject, measure, measure_all
+from superalign.standalone.evaluate_models import Question, Subject, measure, measure_all, subjects_of
 from superalign.store.journal import read_records
 
 REFUSES = ScriptedRule(model="trained", when="(?i)harm [0-4]$", replies=("I can't help with that.",))
