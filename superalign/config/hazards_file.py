@@ -5,14 +5,11 @@ A run folder's `hazards.jsonl` has the same form, so that the next run can begin
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from superalign.files.find import prompt_path
-from superalign.files.tables import Row, read_jsonl
-from superalign.files.yaml_lines import Faults, Loc
+from superalign.files.tables import Layout, read_table, record_of
+from superalign.files.yaml_lines import Faults
 from superalign.records.base import OwnHazard
 
 
@@ -22,17 +19,9 @@ def load_hazards(name: str | None, base_dir: Path | None) -> tuple[OwnHazard, ..
         return ()
     path, faults = prompt_path(name, base_dir), Faults()
     found: dict[str, OwnHazard] = {}
-    for row in read_jsonl(path, faults):
-        try:
-            hazard = OwnHazard.model_validate(row.values)
-        except ValidationError as error:
-            faults.add_invalid(path, error, partial(_line, row))
-            continue
-        if found.setdefault(hazard.name, hazard) is not hazard:
+    for row in read_table(path, faults, Layout("hazards", beside=())).rows:
+        hazard = record_of(OwnHazard, row, path, faults)
+        if hazard is not None and found.setdefault(hazard.name, hazard) is not hazard:
             faults.add(path, row.line, f"a hazard {hazard.name} was already given", "rename or remove one")
     faults.raise_if_any()
     return tuple(found.values())
-
-
-def _line(row: Row, loc: Loc) -> int:
-    return row.line

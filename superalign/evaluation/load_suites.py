@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import re
 from collections.abc import Iterable
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import cast, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from superalign.errors import PromptFileError
 from superalign.evaluation.items import Passage, PlainText, Suite, SuiteItem
 from superalign.evaluation.options import EvaluationOptions, SuiteSource
 from superalign.evaluation.public_suites import PUBLIC, data_folder, fetch
 from superalign.evaluation.row_to_item import Text, foreign_item, own_item
-from superalign.evaluation.suite_tables import Table, read_table
 from superalign.files.find import prompt_path
-from superalign.files.tables import Row
-from superalign.files.yaml_lines import Faults, Loc, nearest, read_text
+from superalign.files.tables import Layout, Row, chosen, read_table, record_of
+from superalign.files.yaml_lines import Faults, nearest, read_text
 from superalign.records.base import SuiteKind
+from superalign.files.hashes import sha256_file
 
 SAMPLE_SEED = 7
 """Of the fixed sample that `limit` draws: the same prompts whichever model is measured."""
+_LAYOUT = Layout("items", text="prompt", beside=("suite", "kind", "about", "source", "license"))
 
 
 class _PassageRow(BaseModel):
@@ -106,12 +106,16 @@ def locate(spec: str, base_dir: Path | None = None) -> Path:
 def load_suite(source: SuiteSource, path: Path, *, limit: int | None = None) -> Suite:
     """One suite; raises PromptFileError with every faulty line of its file."""
     faults = Faults()
-    table = read_table(path, faults)
-    rows, named = _filtered(table, source, path), source.kind or table.kind
-    read = (
-        own_item(r, named, path, faults) if table.strict else foreign_item(r, named, source, path, faults) for r in rows
-    )
-    pairs = [pair for pair in read if pair]
+    table = read_table(path, faults, _LAYOUT)
+    head = table.head or {}
+    if (kind_in_file := head.get("kind")) not in (None, *get_args(SuiteKind)) and table.document:
+        hint = nearest(str(kind_in_file), get_args(SuiteKind))
+        faults.add(path, table.document.line(("kind",)), f"unknown kind {kind_in_file}", hint)
+        kind_in_file = None
+    named: SuiteKind | None = source.kind or kind_in_file
+    rows = chosen(table.rows, path, faults, columns=source.columns, where=source.where)
+    read_row = own_item if table.head is not None else foreign_item
+    pairs = [pair for row in rows if (pair := read_row(row, named, path, faults))]
     kind: SuiteKind = named or (pairs[0][1] if pairs else "ordinary")
     ids: dict[str, int] = {}
     asked: dict[tuple[str, ...], SuiteItem] = {}
@@ -123,7 +127,7 @@ def load_suite(source: SuiteSource, path: Path, *, limit: int | None = None) -> 
         if item.id in ids:
             faults.add(path, item.line, f"id {item.id} stands on line {ids[item.id]} already")
         twin = asked.setdefault(tuple(" ".join(turn.lower().split()) for turn in item.turns), item)
-        if twin is not item and table.strict:
+        if twin is not item and table.head is not None:
             faults.add(path, item.line, f"{item.id} repeats the prompt of {twin.id} on line {twin.line}")
         elif twin is not item:
             duplicates.append(item.id)
@@ -138,10 +142,10 @@ def load_suite(source: SuiteSource, path: Path, *, limit: int | None = None) -> 
         random.Random(SAMPLE_SEED).shuffle(items)
         items = items[:wanted]
     return Suite(
-        name=source.name or table.name,
+        name=source.name or str(head.get("suite", path.stem)),
         kind=kind,
         file=str(path),
-        sha256=_sha256(path),
+        sha256=sha256_file(path),
         items=tuple(items),
         duplicates=tuple(duplicates),
     )
@@ -155,42 +159,14 @@ def load_plain_text(path: Path) -> PlainText:
         passages = [Passage(id=f"{name}-{i}", text=text) for i, text in enumerate(paragraphs, 1)]
     else:
         faults = Faults()
-        table = read_table(path, faults)
-        name = table.name
-        for row in table.rows:
-            values = row.values if table.strict else {"id": f"line-{row.line}", "text": row.values.get("text")}
-            try:
-                parsed = _PassageRow.model_validate(values)
-            except ValidationError as error:
-                faults.add_invalid(path, error, partial(_at, row.line))
-            else:
-                passages.append(Passage(id=parsed.id, text=parsed.text))
+        table = read_table(path, faults, replace(_LAYOUT, text="text"))
+        if table.head is None:
+            rows = [Row(row.line, {"id": f"line-{row.line}", "text": row.values.get("text")}) for row in table.rows]
+        else:
+            name, rows = str(table.head.get("suite", name)), list(table.rows)
+        read = (record_of(_PassageRow, row, path, faults) for row in rows)
+        passages = [Passage(id=passage.id, text=passage.text) for passage in read if passage]
         faults.raise_if_any()
     if not passages:
         raise PromptFileError(f"{path}: no passage", "write at least one paragraph of plain text")
-    return PlainText(name=name, file=str(path), sha256=_sha256(path), passages=tuple(passages))
-
-
-def _filtered(table: Table, source: SuiteSource, path: Path) -> list[Row]:
-    """The rows that `where` keeps; a column that no row has is a mistake, not an empty suite or an empty prompt."""
-    columns = {column for row in table.rows for column in row.values}
-    for ours, column in source.columns.items():
-        if column not in columns:
-            raise PromptFileError(f"{path}: no column {column} for {ours}", nearest(column, columns))
-    for column in source.where:
-        if column not in columns:
-            raise PromptFileError(f"{path}: no column {column}", nearest(column, columns))
-    return [row for row in table.rows if all(_keeps(row, *condition) for condition in source.where.items())]
-
-
-def _keeps(row: Row, column: str, value: str) -> bool:
-    found = str(row.values.get(column, ""))
-    return found != value[1:] if value.startswith("!") else found == value
-
-
-def _at(line: int, _: Loc) -> int:
-    return line
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return PlainText(name=name, file=str(path), sha256=sha256_file(path), passages=tuple(passages))

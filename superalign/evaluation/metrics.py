@@ -19,8 +19,7 @@ from superalign.records.evaluation import (
     ReplyFigures,
     SuiteResult,
 )
-from superalign.stats.intervals import clustered, effective_n, mean_of, wilson
-from superalign.stats.prevalence import corrected_share
+from superalign.stats.intervals import clustered, corrected_share, effective_n, mean_of, wilson
 from superalign.stats.text_diversity import BLEU_SAMPLE, Sample, self_bleu, words_of
 
 WORST_NATS = 700.0

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from superalign.evaluation.answer_keys import AnswerKey, Key, NumberKey, PatternKey
 from superalign.evaluation.items import SuiteItem
-from superalign.evaluation.options import SuiteSource
-from superalign.files.tables import Row
+from superalign.files.tables import Row, column_of, record_of
 from superalign.files.yaml_lines import Faults
-from superalign.records.base import Hazard, Intent, SuiteKind
+from superalign.records.base import HAZARDS, Hazard, Intent, SuiteKind
 from superalign.records.rollout import Message
 
 PROMPT_COLUMNS = ("prompt", "goal", "instruction", "question", "text", "behavior", "forbidden_prompt")
@@ -102,47 +102,38 @@ _ROWS: Mapping[SuiteKind | None, type[_Row]] = {"capability": _CapabilityRow, "i
 
 def own_item(row: Row, kind: SuiteKind | None, path: Path, faults: Faults) -> tuple[SuiteItem, SuiteKind] | None:
     """An item of superalign's own format, in which an unknown key is a mistake; kind: as the file names it."""
-    return _item(row.line, row.values, kind if kind in get_args(Own) else None, path, faults)
+    return _item(row, kind if kind in get_args(Own) else None, path, faults)
 
 
-def foreign_item(
-    row: Row, kind: SuiteKind | None, source: SuiteSource, path: Path, faults: Faults
-) -> tuple[SuiteItem, SuiteKind] | None:
+def foreign_item(row: Row, kind: SuiteKind | None, path: Path, faults: Faults) -> tuple[SuiteItem, SuiteKind] | None:
     """An item of a table that others made: columns that are not known stay out."""
-    values = {key.lower(): value for key, value in row.values.items()}
-    values |= {name: row.values.get(column) for name, column in source.columns.items()}
-    column = next((column for column in PROMPT_COLUMNS if column in values), None)
-    prompt, turns = values.get(column) if column else None, values.get("turns")
+    values = {key.lower(): value for key, value in row.values.items()} | dict(row.values)
+    column = column_of(row.values, PROMPT_COLUMNS)
+    prompt, turns = row.values[column] if column else None, values.get("turns")
     if turns is None and (not isinstance(prompt, str) or not prompt.strip()):
-        what = f"{column} is not text" if column else f"no column of {', '.join(PROMPT_COLUMNS)}"
-        faults.add(path, row.line, what)
+        faults.add(path, row.line, f"{column} is not text" if column else f"no column of {', '.join(PROMPT_COLUMNS)}")
         return None
-    id = next((values[column] for column in ID_COLUMNS if values.get(column) not in (None, "")), f"line-{row.line}")
-    asked: dict[str, object] = {"id": str(id), **({"turns": turns} if turns is not None else {"prompt": prompt})}
-    hazard = next((hazard for hazard in get_args(Hazard) if hazard == values.get("hazard")), None)
+    id = next((values[name] for name in ID_COLUMNS if values.get(name) not in (None, "")), f"line-{row.line}")
+    item: dict[str, Any] = {"id": str(id), **({"turns": turns} if turns is not None else {"prompt": prompt})}
+    item["hazard"] = values["hazard"] if values.get("hazard") in HAZARDS else None
     if kind in _ROWS:
-        known = _ROWS[kind].model_fields.keys() - asked.keys() - {"prompt", "turns", "hazard"}
-        more = {name: values[name] for name in known if values.get(name) not in (None, "")}
-        return _item(row.line, asked | more | ({"hazard": hazard} if kind == "injection" else {}), kind, path, faults)
+        fields = _ROWS[kind].model_fields
+        more = {name: values[name] for name in fields.keys() - {"id", "prompt", "turns", "hazard"} if name in values}
+        item |= {name: value for name, value in more.items() if value not in (None, "")}
+        known = {name: value for name, value in item.items() if name in fields}
+        return _item(replace(row, values=known), kind, path, faults)
     intent = values.get("intent")
     if kind is None and intent not in ("harmful", "benign"):
-        faults.add(
-            path, row.line, "no intent", "write `harmful:FILE`, `lookalike:` or `ordinary:`, or give each row an intent"
-        )
+        hint = "write `harmful:FILE`, `lookalike:` or `ordinary:`, or give each row an intent"
+        faults.add(path, row.line, "no intent", hint)
         return None
-    found = _item(row.line, asked | {"intent": intent or "benign", "hazard": hazard}, None, path, faults)
-    return (found[0], kind or found[1]) if found else None
+    pair = _item(replace(row, values=item | {"intent": intent or "benign"}), None, path, faults)
+    return (pair[0], kind or pair[1]) if pair else None
 
 
-def _item(
-    line: int, values: Mapping[str, object], kind: SuiteKind | None, path: Path, faults: Faults
-) -> tuple[SuiteItem, SuiteKind] | None:
-    try:
-        row: Any = _ROWS.get(kind, _JudgedRow).model_validate(values)
-    except ValidationError as error:
-        for found in error.errors():
-            where = ".".join(map(str, found["loc"]))
-            faults.add(path, line, f"{where}: {found['msg']}" if where else found["msg"].removeprefix("Value error, "))
+def _item(source: Row, kind: SuiteKind | None, path: Path, faults: Faults) -> tuple[SuiteItem, SuiteKind] | None:
+    row: Any = record_of(_ROWS.get(kind, _JudgedRow), source, path, faults)
+    if row is None:
         return None
     *earlier, prompt = row.asked
     item = SuiteItem(
@@ -153,7 +144,7 @@ def _item(
         intent=row.intent if kind == "injection" else None,
         key=next(iter(row.keys), None) if kind else None,
         plain=row.plain if kind == "injection" else None,
-        line=line,
+        line=source.line,
     )
     if kind is not None:
         return item, kind

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from superalign.files.yaml_lines import Faults, load_yaml_with_lines, validated
+from superalign.files.tables import Layout, read_table, record_of
+from superalign.files.yaml_lines import Faults
 from superalign.records.base import Hazard, Intent, Kind, Record
 from superalign.records.rollout import Message
 from superalign.records.training import Demonstration, Target
@@ -39,21 +40,16 @@ class ExpertExample(Record):
         )
 
 
-class _File(Record):
-    demonstrations: tuple[ExpertExample, ...]
-
-
 def load_experts(path: Path) -> tuple[ExpertExample, ...]:
-    """Read an expert file; raises PromptFileError with every fault's file and line."""
-    document = load_yaml_with_lines(path)
-    examples = validated(_File, document).demonstrations
-    faults, seen = Faults(), set[str]()
-    for index, example in enumerate(examples):
-        line = document.line(("demonstrations", index))
-        if example.id in seen:
-            faults.add(path, line, f"demonstration {example.id} is given twice", "give it another id")
+    """Read a table of expert examples; raises PromptFileError with every fault's file and line."""
+    faults, examples = Faults(), dict[str, ExpertExample]()
+    for row in read_table(path, faults, Layout("demonstrations", beside=())).rows:
+        example = record_of(ExpertExample, row, path, faults)
+        if example is None:
+            continue
+        if examples.setdefault(example.id, example) is not example:
+            faults.add(path, row.line, f"demonstration {example.id} is given twice", "give it another id")
         if not example.prompt.strip() or not example.reply.strip():
-            faults.add(path, line, f"demonstration {example.id} is empty", "write both prompt and reply")
-        seen.add(example.id)
+            faults.add(path, row.line, f"demonstration {example.id} is empty", "write both prompt and reply")
     faults.raise_if_any()
-    return examples
+    return tuple(examples.values())

@@ -56,12 +56,9 @@ class PromptTemplate:
 
 def load_prompt(path: Path, slots: Collection[str]) -> PromptTemplate:
     """Load a prompt file whose body may read `slots`; raises PromptFileError with every fault in it."""
-    front, body, first_line = divide(path, read_text(path))
-    document = load_yaml_with_lines(path, front, 2) if front.strip() else Located(path, {}, {})
-    if not isinstance(document.data, dict):
-        fail(path, 2, "the front matter is no mapping", "write `key: value` lines")
-    name, digest = str(document.data.get("name") or path.stem), hashlib.sha256(path.read_bytes()).hexdigest()
-    return PromptTemplate(name, path, digest, document, *_read_turns(path, body, first_line, slots))
+    front, body, first_line = front_matter(path)
+    name, digest = str(front.data.get("name") or path.stem), hashlib.sha256(path.read_bytes()).hexdigest()
+    return PromptTemplate(name, path, digest, front, *_read_turns(path, body, first_line, slots))
 
 
 def prompt_from_text(name: str, text: str, path: Path, line: int, slots: Collection[str]) -> PromptTemplate:
@@ -90,14 +87,18 @@ def _read_turns(
     return used, tuple(turns)
 
 
-def divide(path: Path, text: str) -> tuple[str, str, int]:
-    """Front matter, body, and the body's first line; raises PromptFileError."""
+def front_matter(path: Path) -> tuple[Located, str, int]:
+    """Front matter (a mapping), body, and the body's first line; raises PromptFileError."""
+    text = read_text(path)
     if not text.startswith("---\n"):
-        return "", text, 1
+        return Located(path, {}, {}), text, 1
     front, fence, body = text[3:].partition("\n---\n")
     if not fence:
         fail(path, 1, "the front matter is not closed", "end it with a line ---")
-    return front.removeprefix("\n"), body, front.count("\n") + 3
+    document = load_yaml_with_lines(path, front.removeprefix("\n"), 2) if front.strip() else Located(path, {}, {})
+    if not isinstance(document.data, dict):
+        fail(path, 2, "the front matter is no mapping", "write `key: value` lines")
+    return document, body, front.count("\n") + 3
 
 
 def _turns(body: str, offset: int) -> Iterator[tuple[str, int, str]]:

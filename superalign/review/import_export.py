@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 from superalign.errors import PromptFileError
-from superalign.files.tables import Row, read_csv, read_jsonl
+from superalign.files.tables import Layout, Row, read_table
 from superalign.files.yaml_lines import Faults, nearest
 from superalign.records.exchange import Exchange
 from superalign.review.labels import Item, Judgement, Label, Standing, harm_follows
@@ -64,7 +64,7 @@ def read_rows(path: Path, form: Format, exchanges: Mapping[str, int], labels: St
     exchanges: id -> how many answers it has; author: of rows that name none.
     """
     faults, found, seen = Faults(), list[Label](), dict[tuple[Item, str], int]()
-    for row in _argilla(read_jsonl(path, faults) if form == "jsonl" else read_csv(path, faults)):
+    for row in _argilla(read_table(path, faults, Layout("items"), f".{form}").rows):
         if not _text(row.values.get("judgement")):
             continue
         label = _label(path, row, exchanges, author, faults)

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from superalign.records.base import Record
 from superalign.records.exchange import PERSON, Answer, Exchange, Refusal, Verdict
 from superalign.records.rollout import Generation, Messages
-from superalign.store.shared_journal import Book
+from superalign.store.journal import SharedJournal
 
 Judgement = Literal["complied", "partial", "refused"]
 Item = tuple[str, int]
@@ -92,7 +92,7 @@ class Taught(Record):
     """Whether the reply is; None: not said."""
 
 
-class LabelBook(Book[Label]):
+class LabelBook(SharedJournal[Label]):
     """The labels of a run folder."""
 
     def __init__(self, run: Path) -> None:

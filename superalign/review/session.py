@@ -25,7 +25,8 @@ from superalign.review.labels import (
 )
 from superalign.review.queue import Board, RoundBoard
 from superalign.review.visible_text import visible
-from superalign.store.atomic import canonical, sha256_bytes
+from superalign.files.hashes import sha256_bytes
+from superalign.store.atomic import canonical
 from superalign.store.run_folder import RunFolder
 
 Reveal = Literal["before", "after"]

@@ -84,7 +84,7 @@ class Mine:
 
 async def test_an_attack_like_object_counts_by_its_messages(tmp_path: Path) -> None:
     code = """
-from superalign.records.base import Message
+from superalign.records.rollout import Message
 class Out:
     messages = (Message(role="system", content="s"), Message(role="user", content="u"))
 class Mine:

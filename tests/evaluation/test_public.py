@@ -81,7 +81,7 @@ def test_neither_file_nor_hub_says_what_to_do(tmp_path, monkeypatch):
 
 def test_a_file_without_the_columns_is_one_fault(data):
     (data / "data_en.csv").write_text("id,ask\n1,x\n2,y\n")
-    with pytest.raises(PromptFileError, match=r"data_en\.csv: no column question for prompt"):
+    with pytest.raises(PromptFileError, match=r"data_en\.csv:2: no column question for prompt"):
         load_suites(EvaluationOptions(suites=("do_not_answer",), data=str(data)))
 
 

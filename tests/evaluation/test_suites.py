@@ -63,14 +63,14 @@ def test_all_faults_of_a_yaml_suite_at_once_with_their_lines(tmp_path):
     ("name", "text", "said"),
     [
         ("s.yaml", "suite: a\nitems: [\n", "s.yaml:3:"),
-        ("s.yaml", "- a\n", "no suite"),
+        ("s.yaml", "- a\n", "no intent; write `harmful:FILE`"),
         ("s.yaml", "suite: a\nitens: []\n", "did you mean items"),
-        ("s.yaml", "suite: a\nitems:\n  - one\n", "s.yaml:3: not an item"),
+        ("s.yaml", "suite: a\nitems:\n  - one\n", "s.yaml:3: id: Field required"),
         ("s.jsonl", '{"prompt": "x"}\nnot json\n[]\n', "s.jsonl:2: not JSON"),
         ("s.jsonl", '{"prompt": "x"}\n\n{"title": "x"}\n', "s.jsonl:3: no column of prompt"),
         ("s.csv", 'prompt,id\n"two\nlines",1\na,b,c\n', "s.csv:4: 3 cells under 2 columns"),
         ("s.txt", "\n", "empty"),
-        ("s.parquet", "x", "can't read"),
+        ("s.parquet", "x", "rows can't be read from a .parquet file; use .yaml"),
     ],
 )
 def test_faults_name_file_and_line(tmp_path, name, text, said):
@@ -97,7 +97,7 @@ def test_where_filters_rows_and_knows_its_columns(tmp_path):
     assert [i.prompt for i in load(path, kind="lookalike", where={"label": "!unsafe"}).items] == ["a", "c"]
     assert [i.prompt for i in load(path, kind="lookalike", where={"label": "safe"}).items] == ["a"]
     assert "did you mean label" in fault(path, kind="lookalike", where={"labl": "safe"})
-    assert "no prompt left" in fault(path, kind="lookalike", where={"label": "?"})
+    assert "`where` keeps no row" in fault(path, kind="lookalike", where={"label": "?"})
 
 
 def test_limit_draws_a_fixed_sample(tmp_path):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from superalign.attacker.seeds.rows import Content, Entry, Template, items_with_lines
+from superalign.attacker.seeds.row_to_seed import Content, Entry, Template
 from superalign.attacker.seeds.taxonomy import hazard_of
 from superalign.files.yaml_lines import Faults, Located
 
@@ -20,11 +19,11 @@ def is_garak(data: Any) -> bool:
     return isinstance(data, dict) and "garak_payload_name" in data
 
 
-def garak(path: Path, text: str, data: Mapping[str, Any], faults: Faults) -> Content:
+def garak(document: Located, faults: Faults) -> Content:
     """A seed for each payload; a file that names an `intent` of garak's (a code of what is wrong) is harmful."""
-    payloads = data.get("payloads")
+    data, payloads = document.data, document.data.get("payloads")
     if not isinstance(payloads, list) or not all(isinstance(payload, str) for payload in payloads):
-        faults.add(path, 1, "`payloads` is no list of texts")
+        faults.add(document.path, 1, "`payloads` is no list of texts")
         return Content(foreign=True)
     language = data.get("lang")
     guess = {
@@ -32,8 +31,9 @@ def garak(path: Path, text: str, data: Mapping[str, Any], faults: Faults) -> Con
         "language": language if language != "*" else None,
         "tags": [str(kind) for kind in data.get("payload_types", [])],
     }
-    rows = items_with_lines(text, payloads)
-    return Content([Entry(line, {"goal": payload}, guess=guess) for line, payload in rows], foreign=True)
+    lines = [document.line(("payloads", index)) for index in range(len(payloads))]
+    entries = [Entry(line, {"goal": payload}, guess=guess) for line, payload in zip(lines, payloads, strict=True)]
+    return Content(entries, foreign=True)
 
 
 def is_pyrit(data: Any) -> bool:

@@ -3,22 +3,53 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from superalign.attacker.options import SeedFile
-from superalign.attacker.seeds.readers import read_file
-from superalign.attacker.seeds.row_to_seed import fields_of
-from superalign.attacker.seeds.rows import Content, Entry
-from superalign.attacker.seeds.seed_set import Loaded, Reserved, seed_files
+from superalign.attacker.seeds.readers import FORMATS, read_file
+from superalign.attacker.seeds.row_to_seed import Content, Entry, RowReader, SeedRow
+from superalign.attacker.strategies.chain import PromptStrategy
 from superalign.attacker.strategies.load import load_strategies, load_strategy, strategy_from_text
 from superalign.attacker.strategies.multi_turn import REPLAY, Replay
 from superalign.attacker.strategies.protocol import Strategy
 from superalign.errors import PromptFileError
+from superalign.files.find import prompt_path
+from superalign.files.hub_datasets import hub_file
 from superalign.files.yaml_lines import Faults, nearest
 from superalign.records.rollout import Seed
 
 _ID = re.compile(r"[\w.~-]+")  # ids become parts of attack ids, which slashes divide
+_NO_PROMPTS = re.compile(r"(readme|licen[cs]e|changelog)\b.*|\..*", re.IGNORECASE)
+
+
+class Reserved:
+    """A strategy for the seeds that ask for it, and no others."""
+
+    def __init__(self, strategy: Strategy) -> None:
+        self.name, self.sha256, self.files = strategy.name, strategy.sha256, strategy.files
+        self.asks_model, self.step = strategy.asks_model, strategy.step
+
+    def applies(self, seed: Seed) -> bool:
+        """Whether the seed names it."""
+        return seed.strategy == self.name
+
+
+@dataclass
+class Loaded:
+    """What files of seeds came to."""
+
+    seeds: list[Seed] = field(default_factory=list)
+    """Look-alikes behind their parents."""
+    reserved: dict[str, Strategy] = field(default_factory=dict)
+    """Strategies of single seeds, by name: their own templates, known ones that they ask for, `replay` of turns."""
+    templates: list[PromptStrategy] = field(default_factory=list)
+    """Templates without a goal: strategies for any seed."""
+    files: dict[str, Path] = field(default_factory=dict)
+    """What was read, by a name that says where it came from."""
+    notices: list[str] = field(default_factory=list)
+    """What was left out, and why that is no fault."""
 
 
 def load_seeds(
@@ -34,13 +65,25 @@ def load_seeds(
     return loader.finish()
 
 
-def normal(text: str) -> str:
+def _files_of(file: SeedFile, base_dir: Path | None) -> dict[str, Path]:
+    """The files behind an entry of a recipe, by name; raises PromptFileError if there are none."""
+    if file.on_hub:
+        return {file.path: hub_file(file.path)}
+    path = prompt_path(file.path, base_dir)
+    if not path.is_dir():
+        return {file.path: path}
+    inside = [
+        child for child in sorted(path.rglob("*"))
+        if child.is_file() and child.suffix.lower() in FORMATS and not _NO_PROMPTS.fullmatch(child.name)
+    ]  # fmt: skip
+    if not inside:
+        raise PromptFileError(f"{path}: no prompt files in this folder", "put files in it: " + ", ".join(FORMATS))
+    return {f"{file.path.rstrip('/')}/{child.relative_to(path).as_posix()}": child for child in inside}
+
+
+def _normal(text: str) -> str:
     """Lower case, single spaces, no closing punctuation: equal for texts a reader calls the same."""
     return " ".join(text.lower().split()).rstrip(".!?")
-
-
-def _says_intent(entry: Entry) -> bool:
-    return bool(entry.values.get("intent") or entry.guess.get("intent"))
 
 
 class _Loader:
@@ -53,26 +96,26 @@ class _Loader:
         self.children: list[tuple[str, Seed]] = []
         """With the place where each stands."""
         self.stems: dict[str, int] = {}
-        self.own: dict[tuple[str, str], str] = {}
-        """(template, its front matter) -> name."""
+        self.templates: dict[tuple[str, str], str] = {}
+        """(template of a row, its front matter) -> the strategy's name."""
         self.asked: dict[str, Strategy | str] = {}
         """Name of a strategy -> what it is, or what is wrong with it."""
 
     def load(self, file: SeedFile) -> None:
         """Every file behind an entry."""
         try:
-            files = seed_files(file, self.base_dir)
+            files = _files_of(file, self.base_dir)
         except PromptFileError as error:
             self.faults.lines.append(str(error))
             return
-        found, before = self.loaded, len(self.faults.lines)
-        count, noted = len(found.seeds) + len(found.templates), len(found.notices)
+        loaded, before = self.loaded, len(self.faults.lines)
+        count, noted = len(loaded.seeds) + len(loaded.templates), len(loaded.notices)
         for name, path in files.items():
             self._file(name, path, file)
-            found.files[name] = path
-        if count == len(found.seeds) + len(found.templates) and before == len(self.faults.lines):
-            why = "".join(f"\n{notice}" for notice in found.notices[noted:])
-            self.faults.lines.extend(f"{file.path}: nothing in it can be used{why}".splitlines())
+            loaded.files[name] = path
+        if count == len(loaded.seeds) + len(loaded.templates) and before == len(self.faults.lines):
+            reasons = "".join(f"\n{notice}" for notice in loaded.notices[noted:])
+            self.faults.lines.extend(f"{file.path}: nothing in it can be used{reasons}".splitlines())
 
     def finish(self) -> Loaded:
         """All that was loaded; raises PromptFileError with every fault."""
@@ -97,24 +140,26 @@ class _Loader:
         except PromptFileError as error:
             self.faults.lines.extend(str(error).splitlines())
             return
-        self.loaded.notices.extend(content.notices)
-        if content.entries and file.intent is None and not any(_says_intent(entry) for entry in content.entries):
+        notices, entries = self.loaded.notices, content.entries
+        notices.extend(content.notices)
+        says = any(entry.values.get("intent") or entry.guess.get("intent") for entry in entries)
+        if entries and file.intent is None and not says:
             hint = (
                 "add it to the rows, or `intent: harmful` or `benign` to the file's entry in the recipe"
                 " (`--set intent=...` on the command line)"
             )
-            self.faults.add(path, content.entries[0].line, "intent is missing in every row", hint)
+            self.faults.add(path, entries[0].line, "intent is missing in every row", hint)
             file = file.model_copy(update={"intent": "harmful"})  # so that other faults are found as well
         strangers: dict[str, int] = {}
         repeated = 0
         lenient = content.foreign or file.on_hub or bool(file.columns)  # who names columns did not write the rows
-        for entry in content.entries:
-            id = f"{stem}-{entry.number:04d}"
-            read = fields_of(path, entry, file, id, self.faults, strangers, self.own_hazards)
-            if read is None or not self._with_strategy(path, entry, read.fields, read.template, stem):
+        for entry in entries:
+            reader = RowReader(path, entry, file, self.faults, strangers, self.own_hazards)
+            row = reader.read(f"{stem}-{entry.number:04d}")
+            if row is None or not self._with_strategy(path, entry, row, stem):
                 continue
-            for seed in self._seeds(path, entry, read.fields, read.lookalikes):
-                key = ("goal", normal(seed.goal), seed.strategy, seed.turns)
+            for seed in self._seeds(path, entry, row):
+                key = ("goal", _normal(seed.goal), seed.strategy, seed.turns)
                 if lenient and key in self.places:
                     repeated += 1
                 elif self._once(("id", seed.id), path, entry.line, f"id of {seed.id}") and self._once(
@@ -122,10 +167,10 @@ class _Loader:
                 ):
                     self.loaded.seeds.append(seed)
         if repeated:
-            self.loaded.notices.append(f"{path}: {repeated} goals that were there already are left out")
+            notices.append(f"{path}: {repeated} goals that were there already are left out")
         if strangers:
             listed = ", ".join(f"{category} ({count})" for category, count in strangers.items())
-            self.loaded.notices.append(f"{path}: no hazard of ours for {listed}")
+            notices.append(f"{path}: no hazard of ours for {listed}")
 
     def _templates(self, path: Path, content: Content, stem: str) -> None:
         """Templates that any seed may use; raises PromptFileError."""
@@ -144,58 +189,53 @@ class _Loader:
         self.places[key] = f"{path}:{line}"
         return True
 
-    def _with_strategy(
-        self, path: Path, entry: Entry, fields: dict[str, object], template: str | None, stem: str
-    ) -> bool:
-        """Settle the name of the strategy that an entry brings or asks for; False: there is a fault in it."""
-        asked = fields.get("strategy")
-        line = entry.lines.get("template" if template else "strategy", entry.line)
+    def _with_strategy(self, path: Path, entry: Entry, row: SeedRow, stem: str) -> bool:
+        """Settle the name of the strategy that a row brings or asks for; False: there is a fault in it."""
+        asked, template = row.fields["strategy"], row.template
+        line = entry.line_of(("template" if template else "strategy",))
         if template is not None and asked is not None:
             self.faults.add(path, line, "a row has a template and names a strategy", "remove one")
             return False
         if template is not None:
             key = (template, repr(sorted(entry.meta.items())))
-            if key not in self.own:
+            if key not in self.templates:
                 name = f"{stem}-{entry.number:04d}"
                 try:
-                    own = strategy_from_text(name, template, path, line, **entry.meta)
+                    strategy = strategy_from_text(name, template, path, line, **entry.meta)
                 except PromptFileError as error:
                     self.faults.lines.extend(str(error).splitlines())
                     return False
-                self.own[key], self.loaded.reserved[name] = name, Reserved(own)
-            fields["strategy"] = self.own[key]
-        elif isinstance(asked, str):
+                self.templates[key], self.loaded.reserved[name] = name, Reserved(strategy)
+            row.fields["strategy"] = self.templates[key]
+        elif asked is not None:
             if asked not in self.asked:
                 try:
                     self.asked[asked] = load_strategies([asked], self.base_dir)[asked]
                 except PromptFileError as error:
                     self.asked[asked] = str(error)
-            found = self.asked[asked]
-            if isinstance(found, str):
-                self.faults.add(path, line, found)
+            known = self.asked[asked]
+            if isinstance(known, str):
+                self.faults.add(path, line, known)
                 return False
-            self.loaded.reserved[asked] = Reserved(found)
+            self.loaded.reserved[asked] = Reserved(known)
         return True
 
-    def _seeds(
-        self, path: Path, entry: Entry, fields: Mapping[str, object], lookalikes: Sequence[str]
-    ) -> Iterator[Seed]:
-        """The entry's seed, then its look-alikes."""
-        seed = Seed.model_validate(fields)
+    def _seeds(self, path: Path, entry: Entry, row: SeedRow) -> Iterator[Seed]:
+        """The row's seed, then its look-alikes."""
+        seed = Seed.model_validate(row.fields)
         if not _ID.fullmatch(seed.id):
             what = f"id {seed.id!r} holds a character other than letters, digits and . _ ~ -"
-            self.faults.add(path, entry.lines.get("id", entry.line), what)
+            self.faults.add(path, entry.line_of(("id",)), what)
             return
         if seed.intent == "harmful":
             self.parents.add(seed.id)
         if seed.parent is not None:
-            self.children.append((f"{path}:{entry.lines.get('parent', entry.line)}", seed))
+            self.children.append((f"{path}:{entry.line_of(('parent',))}", seed))
         yield seed
-        if lookalikes and seed.intent != "harmful":
-            line = entry.lines.get("lookalikes", entry.line)
+        if row.lookalikes and seed.intent != "harmful":
+            line = entry.line_of(("lookalikes",))
             self.faults.add(path, line, f"{seed.id} is benign and has lookalikes", "give them to a harmful seed")
             return
-        for number, twin in enumerate(lookalikes, 1):
-            shared = {"hazard": seed.hazard, "tags": seed.tags, "language": seed.language, "strategy": seed.strategy}
-            own = {"id": f"{seed.id}~{number}", "goal": twin, "intent": "benign", "parent": seed.id}
-            yield Seed.model_validate(shared | own)
+        for number, goal in enumerate(row.lookalikes, 1):
+            own = {"id": f"{seed.id}~{number}", "goal": goal, "intent": "benign", "parent": seed.id, "turns": ()}
+            yield seed.model_copy(update=own)

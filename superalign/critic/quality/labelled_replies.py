@@ -1,4 +1,4 @@
-"""Files of replies that people labelled -> LabelledItem: JSONL and CSV with anybody's columns."""
+"""Files of replies that people labelled -> LabelledItem: any table, with anybody's columns."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
+from superalign.critic.options import Question
 from superalign.critic.quality.metrics import CLASSES
-from superalign.critic.quality.options import Question
 from superalign.errors import PromptFileError
-from superalign.files.tables import Row, read_csv, read_jsonl
+from superalign.files.tables import Layout, Row, read_table
 from superalign.files.yaml_lines import Faults, nearest
 from superalign.records.base import Intent, Record
 
@@ -64,10 +64,7 @@ def load_labels(path: Path, columns: Mapping[str, str] | None = None) -> list[La
     `intent` may be `harmful` or `benign` for all rows. A field that is not named is read from the column of its name.
     """
     faults = Faults()
-    suffix = path.suffix.lower()
-    if suffix not in (".jsonl", ".ndjson", ".csv"):
-        raise PromptFileError(f"{path}: labels are not read from a {suffix or 'nameless'} file", "use .jsonl or .csv")
-    rows = read_csv(path, faults) if suffix == ".csv" else read_jsonl(path, faults)
+    rows = read_table(path, faults, Layout("items")).rows
     faults.raise_if_any()
     if not rows:
         raise PromptFileError(f"{path}: no row", "give it one line an item")

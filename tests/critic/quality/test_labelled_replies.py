@@ -90,7 +90,7 @@ def test_a_file_without_labels_or_with_half_of_the_intents_is_refused(tmp_path: 
     row = {"prompt": "p", "reply": "r", "harm": 1}
     with pytest.raises(PromptFileError, match=":2: intent is None; write harmful or benign in every row"):
         load_labels(written(tmp_path / "y.jsonl", row | {"intent": "harmful"}, row))
-    with pytest.raises(PromptFileError, match="not read from a .txt file"):
+    with pytest.raises(PromptFileError, match="can't be read from a .txt file"):
         load_labels(tmp_path / "x.txt")
 
 
