@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from benchmarks.attacker import Teller
 from superalign.config.recipe import Recipe
+from superalign.critic.options import Question
 from superalign.critic.quality.labelled_replies import LabelledItem, load_labels
 from superalign.critic.quality.metrics import Figures
-from superalign.critic.quality.options import Question
 from superalign.critic.quality.report import judged_items, measure
 from superalign.errors import RecipeError
 from superalign.records.base import Record

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from benchmarks.attacker import Teller
 from benchmarks.critic import Given, labelled, recipe_of
+from superalign.critic.options import Question
 from superalign.critic.quality.abstention import promise
 from superalign.critic.quality.metrics import Judged
-from superalign.critic.quality.options import Question
 from superalign.critic.quality.report import judged_items
 from superalign.errors import RecipeError
 from superalign.records.base import Record

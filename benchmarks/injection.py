@@ -12,10 +12,10 @@ from typing import Any
 
 from benchmarks.attacker import Teller
 from benchmarks.critic import Given, recipe_of
+from benchmarks.injection_cases import Injections, State, load_injections, state_of
 from superalign.assembly.critics import Critics
 from superalign.assembly.engines import Engines
 from superalign.config.inputs import Inputs
-from superalign.critic.injection_cases import Injections, State, load_injections, state_of
 from superalign.files.find import prompt_path
 from superalign.models.packaged import resolve as resolve_model
 from superalign.protocols import Critic, DropError

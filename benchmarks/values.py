@@ -17,8 +17,7 @@ from benchmarks.variants import begin, play
 from superalign.config.inputs import Inputs
 from superalign.config.recipe import Recipe
 from superalign.critic.checks.critic import ChecksCritic
-from superalign.critic.constitution import Constitution
-from superalign.critic.constitution_diff import difference
+from superalign.critic.constitution import Constitution, difference
 from superalign.critic.options import ChecksOptions
 from superalign.errors import RecipeError
 from superalign.loop.phases.constitution_change import judged

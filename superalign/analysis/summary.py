@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from pydantic import Field
 
@@ -21,11 +22,9 @@ from superalign.records.evaluation import Evaluation, Interval, Promotion
 from superalign.records.exchange import Dropped, Exchange
 from superalign.records.training import Checkpoint
 from superalign.review.labels import Label
-from superalign.stats.intervals import wilson
-from superalign.stats.prevalence import corrected_share
-from superalign.store.events import Event
-from superalign.store.journal import Stored, read_records
-from superalign.store.manual_promotions import Choice
+from superalign.stats.intervals import corrected_share, wilson
+from superalign.store.journal import Event, Stored, read_records
+from superalign.store.manifest import Choice
 from superalign.store.round_folder import RoundFolder, read_record
 from superalign.store.run_folder import RunFolder
 from superalign.values.metrics import ValuesReport
@@ -69,7 +68,11 @@ class RoundSummary(Record):
     dropped: dict[str, int]
     """By `stage: reason`."""
     first_loss: float | None
+    """Mean over the first tenth of the steps of the first stage of training: single batches differ too much."""
     last_loss: float | None
+    """Mean over the last tenth of the steps of the last stage."""
+    stage_losses: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """Both means for each stage."""
     evaluation: Evaluation | None
     promotion: Promotion | None
     attacker: Promotion | None = None
@@ -167,8 +170,9 @@ def summarise_round(
         dropped=dict(
             sorted(Counter(f"{d.stage}: {d.reason}" for d in read_records(round_folder.dropped, Dropped)).items())
         ),
-        first_loss=losses[0] if losses else None,
-        last_loss=losses[-1] if losses else None,
+        first_loss=next((first for first, _ in losses.values()), None),
+        last_loss=next((last for _, last in reversed(losses.values())), None),
+        stage_losses=losses,
         evaluation=read_record(round_folder.evaluation_json, Evaluation)
         if round_folder.evaluation_json.exists()
         else None,
@@ -243,8 +247,14 @@ def _by_origin(path: Path) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def _losses(round_folder: RoundFolder) -> list[float]:
+def _losses(round_folder: RoundFolder) -> dict[str, tuple[float, float]]:
+    """Stage -> its mean loss over the first and over the last tenth of its steps."""
     if not round_folder.training_json.exists():
-        return []
+        return {}
     trained = json.loads(round_folder.training_json.read_text(encoding="utf-8"))
-    return [loss for stage in trained["stages"] for loss in stage["losses"]]
+    means = {}
+    for stage in trained["stages"]:
+        if losses := stage["losses"]:
+            tenth = max(1, len(losses) // 10)
+            means[str(stage.get("name", ""))] = (fmean(losses[:tenth]), fmean(losses[-tenth:]))
+    return means

@@ -27,8 +27,7 @@ from superalign.files.templates import PromptTemplate
 from superalign.learner import PoolLearner, load_revise_prompt
 from superalign.loop.orchestrator import Loop
 from superalign.loop.phases.attacker import AttackerPlan, Served
-from superalign.loop.rollout import Roles
-from superalign.loop.schedule import schedule
+from superalign.loop.rollout import Roles, schedule
 from superalign.models.embedder import Vectors
 from superalign.models.packaged import resolve as resolve_model
 from superalign.pool.options import choose

@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from superalign.cli.format import clean, width
-from superalign.critic.constitution import Constitution, Principle, load_constitution
-from superalign.critic.constitution_diff import Difference, PrincipleChange, difference
+import typer
+
+from superalign.cli.format import clean, labelled
+from superalign.cli.options import Json, group
+from superalign.critic.constitution import (
+    Constitution,
+    Difference,
+    Principle,
+    PrincipleChange,
+    difference,
+    load_constitution,
+)
 from superalign.files.find import prompt_path
 
 MARKS = {"added": "+", "removed": "-", "changed": "~"}
 
 
-def show(path: str, as_json: bool) -> None:
-    """Every principle with its weight, its hazard and what a program checks of it."""
+app = group("Constitutions: what one says, and what differs between two.")
+
+
+@app.command()
+def show(
+    path: Annotated[str, typer.Argument(metavar="[FILE]", help="A file, or the name of a shipped one.")] = (
+        "constitution.yaml"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Show the principles of a constitution.
+
+    Each with its weight, its hazard and what a program checks of it.
+    """
     constitution = _load(path)
     if as_json:
         print(json.dumps(constitution.model_dump(mode="json"), ensure_ascii=False))
@@ -29,24 +49,32 @@ def show(path: str, as_json: bool) -> None:
         print(f"variant {clean(variant.name)} ({clean(where)}): {len(variant.principles)} principles of its own")
 
 
-def diff(before: str, after: str, as_json: bool) -> None:
-    """A mark for each principle that differs, and its fields before and after."""
-    found = difference(_load(before), _load(after))
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="The earlier version.", show_default=False)],
+    after: Annotated[str, typer.Argument(metavar="B", help="The later one.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Show what differs between two versions.
+
+    Principles added, removed and changed, field by field, and which of them ask for something else than before.
+    """
+    changes = difference(_load(before), _load(after))
     if as_json:
-        print(json.dumps(found.model_dump(mode="json"), ensure_ascii=False))
+        print(json.dumps(changes.model_dump(mode="json"), ensure_ascii=False))
         return
-    print("\n".join(_difference(found)))
+    print("\n".join(_difference(changes)))
 
 
-def _difference(found: Difference) -> Iterator[str]:
-    yield f"version {clean(found.before)} -> {clean(found.after)}"
-    for change in found.principles:
+def _difference(changes: Difference) -> Iterator[str]:
+    yield f"version {clean(changes.before)} -> {clean(changes.after)}"
+    for change in changes.principles:
         yield f"{MARKS[change.kind]} {clean(change.id)}: {_in_words(change)}"
         for field in change.fields:
             yield from _wrapped(f"    {field.field}  was  ", _text(field.before))
             yield from _wrapped(f"    {' ' * len(field.field)}  is   ", _text(field.after))
-    yield from (f"~ variant {clean(name)}" for name in found.variants)
-    if not found.principles and not found.variants:
+    yield from (f"~ variant {clean(name)}" for name in changes.variants)
+    if not changes.principles and not changes.variants:
         yield "nothing differs"
 
 
@@ -67,18 +95,16 @@ def _principle(principle: Principle) -> Iterator[str]:
 
 
 def _wrapped(head: str, text: str) -> list[str]:
-    lines = textwrap.wrap(clean(text), max(20, width() - len(head))) or ["-"]
-    return [head + lines[0], *(" " * len(head) + line for line in lines[1:])]
+    return labelled(head, clean(text) or "-", margin=len(head))
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(_told(value), ensure_ascii=False)
+    return value if isinstance(value, str) else json.dumps(_without_unset(value), ensure_ascii=False)
 
 
-def _told(value: Any) -> Any:
-    """Without what is not set."""
+def _without_unset(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _told(part) for name, part in value.items() if part not in (None, "", {}, [])}
+        return {name: _without_unset(part) for name, part in value.items() if part not in (None, "", {}, [])}
     return value
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from superalign.config.recipe import Recipe
-from superalign.critic.options import AsksModel, ProbeOptions, within
-from superalign.critic.quality.options import Question
+from superalign.critic.options import AsksModel, ProbeOptions, Question, within
 from superalign.critic.quality.report import Calibration, below_floor, load_calibration
 from superalign.errors import PromptFileError, RecipeError
 from superalign.files.find import prompt_path

@@ -16,10 +16,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from superalign.attacker.options import AttackerOptions
 from superalign.config.faults import dotted, faults_of
 from superalign.config.overrides import apply_override
-from superalign.critic.constitution_diff import Version
-from superalign.critic.model_options import FillsForm
-from superalign.critic.options import CriticOptions, within
-from superalign.critic.quality.options import FloorOptions
+from superalign.critic.constitution import Version
+from superalign.critic.options import CriticOptions, FillsForm, FloorOptions, within
 from superalign.errors import PromptFileError, RecipeError
 from superalign.evaluation.options import EvaluationOptions
 from superalign.files.find import prompt_path
@@ -27,12 +25,11 @@ from superalign.files.yaml_lines import Loc, Located, load_yaml_with_lines
 from superalign.gate.decide import GateOptions
 from superalign.learner import LearnerOptions
 from superalign.pairing.training_examples import PairingOptions
-from superalign.pool.choice import AutoOptions, PoolOptions
-from superalign.pool.options import TransformersOptions, VllmOptions
+from superalign.pool.options import AutoOptions, PoolOptions, TransformersOptions, VllmOptions
 from superalign.records.base import FrozenModel
 from superalign.review.options import ReviewOptions
 from superalign.training.options import TrainingOptions
-from superalign.values.options import ValuesOptions
+from superalign.values.items import ValuesOptions
 
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from superalign.critic.constitution import Constitution
-from superalign.critic.model_options import ClassifierOptions, Judgement
+from superalign.critic.options import ClassifierOptions, Judgement
 from superalign.critic.scoring import assembled
 from superalign.records.exchange import Critique, Refusal
 from superalign.records.rollout import Response

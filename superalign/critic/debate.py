@@ -10,11 +10,10 @@ import asyncio
 import re
 from typing import Any, Literal
 
-from superalign.critic.llm.ask import Asker
+from superalign.critic.llm.ask import Asker, Judge, listed
 from superalign.critic.llm.fence import conversation_text, fence, occurs
-from superalign.critic.llm.json_schema import object_schema, quotations, read_object
-from superalign.critic.llm.judge import Judge, listed
-from superalign.critic.model_options import DebateOptions
+from superalign.critic.llm.parse_verdict import object_schema, quotations, read_object
+from superalign.critic.options import DebateOptions
 from superalign.critic.scoring import settled
 from superalign.files.templates import PromptTemplate
 from superalign.records.exchange import Critique

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from superalign.critic.constitution import Constitution
-from superalign.critic.llm.ask import Asker
+from superalign.critic.llm.ask import Asker, listed
 from superalign.critic.llm.fence import conversation_text, defused, fence
-from superalign.critic.llm.judge import listed
-from superalign.critic.model_options import Judgement
+from superalign.critic.options import Judgement
 from superalign.critic.scoring import assembled
 from superalign.files.templates import PromptTemplate
 from superalign.files.yaml_lines import Faults, validated

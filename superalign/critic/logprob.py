@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from superalign.critic.constitution import Constitution, Principle
+from superalign.critic.llm.ask import listed
 from superalign.critic.llm.fence import conversation_text, fence
-from superalign.critic.llm.judge import listed
-from superalign.critic.model_options import LogprobOptions
+from superalign.critic.options import LogprobOptions
 from superalign.critic.scoring import combined, explain, score_of, settle
 from superalign.errors import PromptTooLongError
 from superalign.files.templates import PromptTemplate

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 
+from superalign.critic.llm.ask import Judge, listed
 from superalign.critic.llm.fence import conversation_text, fence
-from superalign.critic.llm.json_schema import object_schema, read_object
-from superalign.critic.llm.judge import Judge, listed
-from superalign.critic.model_options import OnDispute
+from superalign.critic.llm.parse_verdict import object_schema, read_object
+from superalign.critic.options import OnDispute
 from superalign.critic.scoring import settled
 from superalign.files.templates import PromptTemplate
 from superalign.records.exchange import Critique

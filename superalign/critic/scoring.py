@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from superalign.critic.checks.options import Combine
 from superalign.critic.constitution import Constitution
-from superalign.critic.model_options import Combine, OnDispute
+from superalign.critic.options import OnDispute
 from superalign.protocols import DropError
 from superalign.records.base import Intent
 from superalign.records.exchange import PrincipleScore, Refusal, Verdict

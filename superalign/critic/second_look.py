@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from superalign.critic.committee import disagreement, vote_of
-from superalign.critic.llm.judge import Judge
+from superalign.critic.llm.ask import Judge
 from superalign.files.templates import PromptTemplate
 from superalign.protocols import Critic
 from superalign.records.exchange import Critique, Verdict

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from superalign.critic.llm.ask import Asker
 from superalign.critic.llm.fence import conversation_text, fence
-from superalign.critic.llm.json_schema import object_schema, read_object
+from superalign.critic.llm.parse_verdict import object_schema, read_object
 from superalign.files.templates import PromptTemplate
 from superalign.records.base import Rate
 from superalign.records.exchange import Critique, Verdict

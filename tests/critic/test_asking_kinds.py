@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from superalign.assembly.critics import asks
 from superalign.config.recipe import RoleModel
 from superalign.critic.debate import argument, spoken
-from superalign.critic.llm.json_schema import quotations
+from superalign.critic.llm.parse_verdict import quotations
 from superalign.critic.logprob import share
 from superalign.critic.options import DebateOptions
 from superalign.errors import PromptFileError

@@ -10,10 +10,8 @@ import pytest
 from hypothesis import given
 from pydantic import TypeAdapter, ValidationError
 
-from superalign.critic.checks.critic import fault_of
-from superalign.critic.checks.language_id import language_of
+from superalign.critic.checks.critic import fault_of, language_of, pii_in
 from superalign.critic.checks.options import Check
-from superalign.critic.checks.pii import pii_in
 from superalign.critic.options import CriticOptions
 from superalign.errors import PromptFileError
 from superalign.protocols import DropError

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from superalign.config.constitutions import load_versions
+from superalign.config.inputs import load_versions
 from superalign.config.recipe import Recipe, load_recipe
 from superalign.critic.checks.critic import ChecksCritic
-from superalign.critic.constitution import Constitution, Principle
-from superalign.critic.constitution_diff import Difference, difference
+from superalign.critic.constitution import Constitution, Difference, Principle, difference
 from superalign.critic.options import ChecksOptions
 from superalign.errors import RecipeError
 from superalign.records.exchange import Verdict

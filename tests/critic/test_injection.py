@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.injection import measured
-from superalign.critic.injection_cases import load_injections, state_of
+from benchmarks.injection_cases import load_injections, state_of
 from superalign.critic.probe.examples import load_labelled
 from superalign.critic.probe.normalise import undisguised
 from superalign.critic.probe.strip_judge_text import answer_in

@@ -12,10 +12,8 @@ from superalign.errors import PromptFileError
 from superalign.gate.decide import GateOptions, decide
 from superalign.records.evaluation import Check, Evaluation, Promotion
 from superalign.records.rollout import Generation, Message
-from superalign.values.checks import BETTER, CAPABILITY, checks, with_values
-from superalign.values.items import load_items
-from superalign.values.metrics import ValueResult, ValuesReport, figures
-from superalign.values.options import ValuesOptions
+from superalign.values.items import ValuesOptions, load_items
+from superalign.values.metrics import BETTER, CAPABILITY, ValueResult, ValuesReport, checks, figures, with_values
 
 OPTIONS = ValuesOptions(items="items.yaml")
 

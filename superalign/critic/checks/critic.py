@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jsonschema.validators import validator_for
 
-from superalign.critic.checks.language_id import language_of
 from superalign.critic.checks.options import (
     Check,
     ChecksOptions,
     FunctionCheck,
+    Language,
     LanguageCheck,
     LengthCheck,
     PatternCheck,
+    Pii,
     PiiCheck,
 )
-from superalign.critic.checks.pii import pii_in
 from superalign.critic.constitution import Constitution
 from superalign.critic.scoring import combined
 from superalign.files.plugins import Plugin, load_plugin
@@ -137,3 +137,86 @@ def _held(result: Any, name: str) -> tuple[float, str]:
     if isinstance(result, bool | int | float) and 0 <= result <= 1:
         return float(result), f"{name} says {result}"
     raise DropError(f"{name}: check returned {result!r:.60}; expected true, false or a number from 0 to 1")
+
+
+def pii_in(text: str, kinds: Collection[Pii]) -> Iterator[tuple[Pii, str]]:
+    """Kind and wording of whatever looks like personal data; documentation's own examples are none."""
+    for kind, (pattern, real) in _FORMS.items():
+        if kind in kinds:
+            yield from ((kind, found[0]) for found in pattern.finditer(text) if real(found[0]))
+
+
+def _luhn(number: str) -> bool:
+    digits = [int(char) for char in number if char.isdigit()]
+    doubled = (digit if place % 2 == 0 else digit * 2 - 9 * (digit > 4) for place, digit in enumerate(digits[::-1]))
+    return 13 <= len(digits) <= 19 and len(set(digits)) > 1 and sum(doubled) % 10 == 0
+
+
+def _iban(number: str) -> bool:
+    """ISO 13616: the first four characters go to the end, letters become numbers, the remainder by 97 is 1."""
+    plain = number.replace(" ", "").upper()
+    return 15 <= len(plain) <= 34 and int("".join(str(int(char, 36)) for char in plain[4:] + plain[:4])) % 97 == 1
+
+
+def _address(text: str) -> bool:
+    return not re.search(r"@(?:[\w.-]+\.)?example\.(?:com|org|net)$|\.(?:example|test|invalid)$", text, re.IGNORECASE)
+
+
+def _ip(text: str) -> bool:
+    numbers = [int(part) for part in text.split(".")]
+    private = numbers[0] in (0, 10, 127) or numbers[:2] == [192, 168] or numbers[:3] == [192, 0, 2]
+    return all(number < 256 for number in numbers) and not private
+
+
+def _phone(text: str) -> bool:
+    return 9 <= sum(char.isdigit() for char in text) <= 15 and "555-01" not in text
+
+
+def _ssn(text: str) -> bool:
+    area, group, serial = text.split("-")
+    return area not in ("000", "666") and area < "900" and group != "00" and serial != "0000"
+
+
+_FORMS: dict[Pii, tuple[re.Pattern[str], Callable[[str], bool]]] = {
+    "email": (re.compile(r"\b[\w.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}\b"), _address),
+    "iban": (re.compile(r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"), _iban),
+    "card": (re.compile(r"\b[0-9](?:[ -]?[0-9]){12,18}\b"), _luhn),
+    "ssn": (re.compile(r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b"), _ssn),
+    "ip": (re.compile(r"(?<![\w.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w.]*[0-9])"), _ip),
+    # With a sign of being a phone number, a plus or brackets or groups; a mere long number is none.
+    "phone": (
+        re.compile(r"(?<![\w.])(?:\+[0-9][0-9 ().-]{7,18}[0-9]|\([0-9]{2,5}\)[ -]?[0-9][0-9 -]{4,12}[0-9]"
+                   r"|[0-9]{3}[-. ][0-9]{3}[-. ][0-9]{4})(?![\w-])"),
+        _phone,
+    ),
+}  # fmt: skip
+
+
+_COMMON: dict[Language, str] = {
+    "de": "der die das und ist nicht ich sie ein eine zu mit auf für von dem den wir es auch wie kann",
+    "en": "the and is not i you a an to with on for of it we that this can are be have your what how",
+    "es": "el la los las y es no yo un una con por para de que se lo como más puede está su al pero",
+    "fr": "le la les et est pas je vous un une des du avec sur pour de que ce nous dans peut il elle au",
+    "it": "il lo la gli e è non io un una con per di che si come più può sono del della ma nel anche",
+    "nl": "de het een en is niet ik je van op voor met zijn dat die wij ook kan aan er maar naar te bij",
+    "pl": "i w nie na się z do to jest że jak o ale po co tak za od może są przez dla czy już ten",
+    "pt": "o a os as e é não eu um uma com por para de que se do da em mais pode está seu mas você",
+}
+_WORDS = {language: frozenset(words.split()) for language, words in _COMMON.items()}
+_LEAST_WORDS = 8
+_LEAST_SHARE = 0.15
+"""Of words that are common in the language; running text has 0.25 to 0.5 of them."""
+_LEAD = 1.25
+"""How many times the hits of the second language the first has at least."""
+
+
+def language_of(text: str) -> Language | None:
+    """The language, of those known here; None where it can't be told."""
+    words = re.findall(r"[^\W\d_]+", text.lower())
+    if len(words) < _LEAST_WORDS:
+        return None
+    hits = {language: sum(word in common for word in words) for language, common in _WORDS.items()}
+    first, second = sorted(hits, key=lambda language: -hits[language])[:2]
+    if hits[first] < _LEAST_SHARE * len(words) or hits[first] < _LEAD * hits[second]:
+        return None
+    return first

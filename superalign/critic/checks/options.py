@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from superalign.critic.model_options import Combine
 from superalign.records.base import FrozenModel, Intent
 
+Combine = Literal["min", "weighted_mean"]
+"""How scores of single principles become the score: the least one, or their mean by the principles' weights."""
 Pii = Literal["email", "phone", "iban", "card", "ip", "ssn"]
 Language = Literal["de", "en", "es", "fr", "it", "nl", "pl", "pt"]
 """Languages that are told apart by their commonest words."""

@@ -2,15 +2,57 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Collection
 from typing import Any, TypeVar
 
+from superalign.critic.checks.options import Combine
 from superalign.critic.constitution import Constitution
 from superalign.critic.llm.fence import occurs
-from superalign.critic.llm.json_schema import object_schema, quotations, read_object
-from superalign.critic.model_options import Combine
 from superalign.critic.scoring import combined
 from superalign.records.exchange import PrincipleScore, Refusal, Verdict
+
+_ENDS = re.compile(r"(?<=[.!?:;])\s+|(?<=[。！？；])|\n+")
+_CHARS = 160
+_MOST = 24
+
+
+def object_schema(fields: dict[str, Any]) -> dict[str, Any]:
+    """An object with these keys in this order and no others."""
+    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+
+
+def quotations(reply: str) -> list[str]:
+    """What of a reply can be quoted: its sentences, cut to 160 characters, 24 at most, spread over a longer one.
+
+    Just the empty one where the reply has nothing to quote.
+    """
+    found = [part for end in _ENDS.split(reply) if occurs(part := end.strip()[:_CHARS].strip(), reply)]
+    found = list(dict.fromkeys(found))
+    if len(found) > _MOST:
+        found = [found[round(n * (len(found) - 1) / (_MOST - 1))] for n in range(_MOST)]
+    return found or [reply.strip()[:_CHARS].strip()]
+
+
+def read_object(text: str, keys: Collection[str]) -> dict[str, Any]:
+    """A JSON object with none but these keys, each once; raises ValueError for anything else."""
+    try:
+        data = json.loads(text, object_pairs_hook=_once)
+    except RecursionError:
+        raise ValueError("JSON nested too deep") from None
+    if not isinstance(data, dict):
+        raise ValueError("no JSON object")
+    if unknown := sorted(data.keys() - set(keys)):
+        raise ValueError(f"unknown key {unknown[0]}")
+    return data
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError("a key is given twice")
+    return found
+
 
 _TAGS = ("REQUEST", "REFUSAL", "HARM", "SCORE", "PRINCIPLE", "QUOTE", "RATIONALE", "BETTER")
 _VECTOR = "PRINCIPLES"

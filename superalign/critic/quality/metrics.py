@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from superalign.critic.quality.options import Question
+from superalign.critic.options import Question
 from superalign.records.base import Rate, Record
 from superalign.records.evaluation import Interval
 from superalign.records.exchange import Verdict

@@ -7,18 +7,19 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from superalign.critic.options import FloorOptions, Question
 from superalign.critic.quality.abstention import Promise, promise
 from superalign.critic.quality.calibration import Calibrated, calibrate, halves
 from superalign.critic.quality.labelled_replies import QUESTIONS, LabelledItem
 from superalign.critic.quality.metrics import CLASSES, Figures, Judged, figures, heard
-from superalign.critic.quality.options import FloorOptions, Question
 from superalign.errors import PromptFileError
+from superalign.protocols import Critic
 from superalign.records.base import Rate, Record
 from superalign.records.evaluation import Interval
-from superalign.records.exchange import Verdict
+from superalign.records.exchange import Critique, Verdict
+from superalign.records.rollout import Response
 from superalign.stats.agreement import Estimate, alpha_estimate
-from superalign.stats.intervals import wilson
-from superalign.stats.prevalence import corrected_share
+from superalign.stats.intervals import corrected_share, wilson
 
 ENOUGH = 20
 """Items of a hazard from which its own figure is taken for its critic's reliability, instead of the overall one."""
@@ -171,3 +172,41 @@ def _correction(judged: Sequence[Judged], positive: str) -> Correction:
         corrected=corrected_share(said, sensitivity, specificity),
         people=wilson(sum(b for _, b in second), len(second)),
     )
+
+
+class TrustedCritic:
+    """The critic's own verdicts with calibrated harm, and no score where the promise does not hold.
+
+    Without a score no training example is made of an answer; a person's label gives it one.
+    """
+
+    def __init__(self, critic: Critic, calibration: Calibration) -> None:
+        self.critic, self.calibration = critic, calibration
+
+    async def critique(self, response: Response) -> Critique:
+        """Raises what the critic raises."""
+        critique = await self.critic.critique(response)
+        return Critique(response=response, verdict=trusted(critique.verdict, self.calibration))
+
+
+def trusted(verdict: Verdict, calibration: Calibration) -> Verdict:
+    """The verdict with its probabilities calibrated, and without a score where the critic is to abstain."""
+    harm, request = calibration.questions.get("harm"), calibration.questions.get("request")
+    changes: dict[str, object] = {
+        "harm": _reassessed(verdict.harm, harm),
+        "request_harmful": _reassessed(verdict.request_harmful, request),
+    }
+    promised = harm.promise if harm else None
+    if promised is not None and verdict.harm is not None:
+        confidence = max(verdict.harm, 1 - verdict.harm)
+        if promised.above is None or confidence <= promised.above:
+            why = f"not above {promised.above:.3f}" if promised.above is not None else "and nothing was promised"
+            said = f"The critic abstains: its confidence is {confidence:.3f}, {why}. {verdict.rationale}"
+            return verdict.model_copy(update=changes | {"score": None, "rationale": said})
+    return verdict.model_copy(update=changes)
+
+
+def _reassessed(probability: float | None, quality: QuestionQuality | None) -> float | None:
+    if probability is None or quality is None or quality.calibration is None:
+        return probability
+    return quality.calibration.map.reassessed(probability)

@@ -9,8 +9,7 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 
-from superalign.critic.llm.json_schema import quotations
-from superalign.critic.llm.parse_verdict import read_json, read_tagged, schema_of
+from superalign.critic.llm.parse_verdict import quotations, read_json, read_tagged, schema_of
 from superalign.records.exchange import Verdict
 from tests.critic.toys import CONSTITUTION, GOOD, REPLY
 

@@ -8,8 +8,7 @@ import pytest
 from superalign.critic.quality.abstention import agreement_bound, fewest_labels, promise
 from superalign.critic.quality.calibration import calibrate, halves
 from superalign.records.evaluation import Interval
-from superalign.stats.intervals import wilson
-from superalign.stats.prevalence import corrected_share
+from superalign.stats.intervals import corrected_share, wilson
 
 
 @pytest.mark.parametrize("true_share", [0.05, 0.3, 0.8])

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.escalation import promises, spending
-from superalign.critic.quality.calibrated_critic import TrustedCritic
+from superalign.critic.options import FloorOptions
 from superalign.critic.quality.divergence import divergence
 from superalign.critic.quality.labelled_replies import LabelledItem
 from superalign.critic.quality.metrics import Judged
-from superalign.critic.quality.options import FloorOptions
-from superalign.critic.quality.report import Calibration, below_floor, load_calibration, measure
+from superalign.critic.quality.report import Calibration, TrustedCritic, below_floor, load_calibration, measure
 from superalign.errors import PromptFileError
 from superalign.records.exchange import Critique, Verdict
 from superalign.records.rollout import Attack, Generation, Message, Response, Seed
