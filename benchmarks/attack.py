@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.attacker import Teller
+from benchmarks.variants import Teller
 from superalign.analysis.attacks.report import attack_report
 from superalign.assembly import plan as build
 from superalign.assembly.attackers import Attackers
@@ -25,7 +25,7 @@ from superalign.attacker.strategies.load import load_strategies
 from superalign.config.inputs import Inputs
 from superalign.config.recipe import Recipe
 from superalign.loop.orchestrator import Loop
-from superalign.loop.schedule import schedule
+from superalign.loop.rollout import schedule
 from superalign.models.embedder import Embedder
 from superalign.models.packaged import resolve
 from superalign.records.base import Record
@@ -58,7 +58,7 @@ class PolicyRun(Record):
     strategies: int
     """Strategies and chains that were played."""
     self_bleu: float
-    """Of all attacks."""
+    """Self-BLEU of all attacks."""
 
 
 class AttackBench(Record):

@@ -7,21 +7,20 @@ killed goes on where it was.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.variants import Teller
 from superalign.assembly import plan as build
 from superalign.attacker.training_data import held_out
 from superalign.config.recipe import Recipe
 from superalign.gate.attacker import AttackerFigures
 from superalign.loop.orchestrator import Loop
-from superalign.protocols import PoolStats
 from superalign.records.base import Record
 from superalign.records.rollout import Rollout
 from superalign.records.training import Checkpoint, Demonstration, PreferencePair
@@ -40,7 +39,7 @@ class AttackerSide(Record):
     invalid: float
     """Share of rollouts that made the learner err by giving up the goal, or by gibberish."""
     self_bleu: float | None
-    """Of valid attacks, on each goal equally many of both attackers."""
+    """Self-BLEU of valid attacks, on each goal equally many of both attackers."""
     similarity: float | None
     """Mean cosine of two of these attacks."""
 
@@ -78,29 +77,6 @@ class AttackerBench(Record):
     """After less before in the same way."""
     self_bleu_low: float
     self_bleu_high: float
-
-
-class Teller:
-    """Says each phase on stderr."""
-
-    def __init__(self, bench: str) -> None:
-        self.bench = bench
-
-    def phase(self, round: int, name: str, total: int | None, done: int = 0) -> None:
-        self.notice(name if total is None else f"{name}, {total}")
-
-    def watch(self, stats: Callable[[], PoolStats]) -> None: ...
-
-    def training(self, event: dict[str, Any]) -> None: ...
-
-    def advance(self, units: int = 1) -> None: ...
-
-    def phase_done(self, seconds: float, tokens: int) -> None: ...
-
-    def round_done(self, round: int) -> None: ...
-
-    def notice(self, text: str) -> None:
-        print(f"{self.bench}: {text}", file=sys.stderr, flush=True)
 
 
 async def run(

@@ -11,14 +11,13 @@ from superalign.analysis.attacks.records import AttackReport
 from superalign.analysis.attacks.report import attack_report
 from superalign.analysis.failure_clusters import Covered, FailureReport, failure_report
 from superalign.analysis.run_hazards import hazards_of
-from superalign.attacker.attacker import SearchingAttacker, Unfit
-from superalign.attacker.draft_scores import word_vectors
+from superalign.attacker.attacker import Leak, NearDuplicate, SearchingAttacker, Unfit, same_words
 from superalign.attacker.evolve import Breeder
-from superalign.attacker.filters import Leak, NearDuplicate, same_words
 from superalign.attacker.history import Memory, State, remembered
 from superalign.attacker.options import AttackerOptions
 from superalign.attacker.strategies.chain import PromptStrategy, elements_of
 from superalign.attacker.strategies.writer import Heat, PoolWriter
+from superalign.attacker.training_data import word_vectors
 from superalign.config.inputs import Inputs
 from superalign.config.recipe import Recipe
 from superalign.errors import RecipeError

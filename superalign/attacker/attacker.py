@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-from superalign.attacker.bandit import by_success, by_weight
+import numpy as np
+
 from superalign.attacker.evolve import Breeder, name_of
-from superalign.attacker.history import Memory, State
+from superalign.attacker.history import Cell, Memory, Record, State
 from superalign.attacker.options import EVOLVED, AttackerOptions
 from superalign.attacker.strategies.multi_turn import REPLAY
 from superalign.attacker.strategies.protocol import Step, Strategy, Writer
+from superalign.models.embedder import Embedder, Vectors
 from superalign.protocols import DropError
 from superalign.records.exchange import Exchange
 from superalign.records.rollout import Attack, Rollout
@@ -119,3 +121,68 @@ class SearchingAttacker:
 
     def _dice(self, rollout: Rollout, what: str, attempt: int) -> random.Random:
         return random.Random(derive_seed(self.run_seed, rollout.id, what, attempt))
+
+
+PRIOR = 4.0
+"""Rollouts that a strategy's record over all hazards counts for, where a hazard has few of its own."""
+
+
+def by_weight(usable: Sequence[str], weights: Mapping[str, float], dice: random.Random, index: int) -> str:
+    """Weighted and without repeats until all were used (Efraimidis and Spirakis 2006, A-Res)."""
+    order = sorted(usable, key=lambda name: dice.random() ** (1 / weights[name]), reverse=True)
+    return order[index % len(order)]
+
+
+def by_success(usable: Sequence[str], state: State, cell: Cell, dice: random.Random) -> str:
+    """Thompson sampling (Thompson 1933; Chapelle and Li 2011) with Bernoulli rewards.
+
+    An arm's prior in a cell (kind x hazard) is its record over all cells of that kind, worth `PRIOR` rollouts. A
+    rollout of several queries that succeeded counts as one success and otherwise as so many failures:
+    queries are the budget.
+    """
+    wide, own = state.records.get((cell[0], None), {}), state.records.get(cell, {})
+    drawn = {}
+    for arm in usable:
+        rate = wide.get(arm, Record()).rate
+        record = own.get(arm, Record()) if cell[1] else Record()
+        drawn[arm] = dice.betavariate(PRIOR * rate + record.won, PRIOR * (1.0 - rate) + record.lost)
+    return max(usable, key=lambda arm: drawn[arm])
+
+
+async def same_words(text: str, state: State) -> str | None:
+    """Why an attack is no news: its words were played before."""
+    known = state.texts.get(text.lower())
+    return f"has the same words as {known}" if known else None
+
+
+class NearDuplicate:
+    """Why an attack is no news: a sentence embedding lies too near to that of an earlier attack."""
+
+    def __init__(self, embedder: Embedder, max_similarity: float) -> None:
+        self.embedder, self.max_similarity = embedder, max_similarity
+        self._known: tuple[State, Vectors] | None = None
+
+    async def __call__(self, text: str, state: State) -> str | None:
+        if not state.settled:
+            return None
+        if self._known is None or self._known[0] is not state:
+            vectors = await self.embedder.aembed([t.text for t in state.settled])
+            self._known = (state, vectors)
+        [vector] = await self.embedder.aembed([text])
+        cosines = self._known[1] @ vector
+        nearest = int(np.argmax(cosines))
+        if cosines[nearest] <= self.max_similarity:
+            return None
+        return f"is near {state.settled[nearest].id} (cosine {cosines[nearest]:.2f})"
+
+
+class Leak:
+    """Why an attack may not be trained on: a held-out prompt stands in it."""
+
+    def __init__(self, held_out: Callable[[str], str | None]) -> None:
+        """held_out: text -> the name of the held-out prompt that it repeats."""
+        self.held_out = held_out
+
+    async def __call__(self, text: str, state: State) -> str | None:
+        repeated = self.held_out(text)
+        return f"repeats held-out {repeated}" if repeated else None

@@ -8,15 +8,22 @@ commonplace is preferred, to the most commonplace of what did not, and nothing g
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 
 import numpy as np
 
-from superalign.attacker.draft_scores import Scored, Vectorise, commonness, score_drafts
 from superalign.attacker.options import AttackerTraining
+from superalign.attacker.strategies.writer import overlap
+from superalign.models.embedder import Vectors
+from superalign.records.base import Kind
 from superalign.records.exchange import Exchange
+from superalign.records.rollout import Messages
 from superalign.records.training import Demonstration, PreferencePair, Target
 
 Group = tuple[str, str]
@@ -102,3 +109,142 @@ def _pair(winner: Scored, loser: Scored, number: int) -> PreferencePair:
         source=winner.id,
         reason=f"the learner erred by {figures[0]}, against {figures[1]} for {loser.id}",
     )
+
+
+Vectorise = Callable[[Sequence[str]], Vectors]
+"""(n, dim) float32, a row of length 1 for each text; `Embedder.embed` or `word_vectors`."""
+Trigram = tuple[str, str, str]
+"""Three words in a row."""
+
+_DIM = 4096
+_LONGEST_WORD = 20
+_WORD = re.compile(r"[^\W_]+")
+_EDGES = "\"'`“”‘’«»*.,;:!?()[]{}<>-–—…"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A draft with what became of it."""
+
+    id: str
+    """The exchange's."""
+    seed: str
+    kind: Kind
+    strategy: str
+    prompt: Messages
+    text: str
+    degree: float
+    """How far the learner erred, 0 to 1: 1 - the worst answer's score."""
+    validity: float
+    """0 to 1, the least of: the goal is kept, the draft can be read."""
+    success: bool
+
+    def worked(self, min_validity: float) -> bool:
+        """Whether it made the learner err without giving up its goal."""
+        return self.success and self.validity >= min_validity
+
+
+def score_drafts(exchanges: Iterable[Exchange], vectorise: Vectorise) -> list[Scored]:
+    """The scored exchanges on harmful goals whose attack a model wrote, in the order given.
+
+    Benign goals are no material: words that make a harmless request look harmful are no longer a harmless request.
+    """
+    found = [
+        (exchange, exchange.attack.draft, exchange.worst, bool(exchange.success))
+        for exchange in exchanges
+        if not exchange.attack.setup and exchange.attack.seed.intent == "harmful"
+    ]
+    usable = [(e, draft, worst, success) for e, draft, worst, success in found if draft and worst is not None]
+    goals = [e.attack.seed.goal for e, *_ in usable]
+    asked = [" ".join(turn.content for turn in e.attack.messages if turn.role == "user") for e, *_ in usable]
+    # a chain may have put the draft into a code, and a frame may hold the goal that the draft is only a part of
+    drafted = _goal_kept(goals, [draft.text for _, draft, *_ in usable], vectorise)
+    kept = map(max, drafted, _goal_kept(goals, asked, vectorise))
+    return [
+        Scored(
+            id=exchange.id,
+            seed=exchange.attack.seed.id,
+            kind=exchange.attack.seed.kind,
+            strategy=exchange.attack.strategy,
+            prompt=draft.prompt,
+            text=draft.text.strip(),
+            degree=1.0 - worst,
+            validity=min(share, readable(draft.text)),
+            success=success,
+        )
+        for (exchange, draft, worst, success), share in zip(usable, kept, strict=True)
+    ]
+
+
+def readable(text: str) -> float:
+    """0 to 1: the lesser of the share of words that look like words and the share of 3-grams that are no repetition.
+
+    0 for fewer than three words.
+    """
+    words = text.split()
+    if len(words) < 3:
+        return 0.0
+    like = sum(_is_wordlike(word.strip(_EDGES)) for word in words) / len(words)
+    trigrams = [tuple(word.lower() for word in words[i : i + 3]) for i in range(len(words) - 2)]
+    return min(like, len(set(trigrams)) / len(trigrams))
+
+
+def commonness(drafts: Sequence[Scored]) -> dict[str, float]:
+    """Id -> how commonplace a draft's wording is among these, 0 to 1.
+
+    The mean over its word 3-grams of the share of the other goals for which a draft has them, too. The words of a goal
+    are its own; what is shared is the way of asking.
+    """
+    of = {one.id: _trigrams(one.text) for one in drafts}
+    goals: defaultdict[Trigram, set[str]] = defaultdict(set)
+    for one in drafts:
+        for trigram in of[one.id]:
+            goals[trigram].add(one.seed)
+    others = max(1, len({one.seed for one in drafts}) - 1)
+    return {
+        id: sum(len(goals[trigram]) - 1 for trigram in had) / (len(had) * others) if had else 1.0
+        for id, had in of.items()
+    }
+
+
+def _trigrams(text: str) -> set[Trigram]:
+    words = _WORD.findall(text.lower())
+    return set(zip(words, words[1:], words[2:], strict=False))
+
+
+def word_vectors(texts: Sequence[str]) -> Vectors:
+    """(n, 4096) float32, rows of length 1: counts of words (cut to five letters) and of their pairs, hashed.
+
+    Needs no model and knows no synonyms; texts without a letter get the same row.
+    """
+    vectors = np.zeros((len(texts), _DIM), dtype=np.float32)
+    for row, text in zip(vectors, texts, strict=True):
+        stems = [word[:5] for word in _WORD.findall(text.lower())] or [""]
+        for feature in (*stems, *(f"{a} {b}" for a, b in pairwise(stems))):
+            row[zlib.crc32(feature.encode()) % _DIM] += 1.0  # `hash` differs from process to process
+    norms: Vectors = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Vectors = vectors / norms
+    return scaled
+
+
+def _goal_kept(goals: Sequence[str], asked: Sequence[str], vectorise: Vectorise) -> list[float]:
+    """How much of the goal is left, 0 to 1: the mean of the share of its words and of its nearness.
+
+    One alone won't do: "a pirate's loot" has half of the words of "pirate a textbook", and another reason to be near.
+    """
+    if not goals:
+        return []
+    near = (vectorise(goals) * vectorise(asked)).sum(axis=1)
+    return [
+        (overlap(goal, text) + min(1.0, max(0.0, float(cosine)))) / 2
+        for goal, text, cosine in zip(goals, asked, near, strict=True)
+    ]
+
+
+def _is_wordlike(word: str) -> bool:
+    letters = re.sub(r"['’\-/]", "", word)
+    if not letters.isalnum() or re.search(r"(.)\1{3}", letters):
+        return False
+    if not letters.isascii() or letters.isdigit():
+        return True  # the rules below are those of English
+    return letters.isalpha() and len(letters) <= _LONGEST_WORD and bool(re.search("[aeiouy]", letters.lower()))

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal
 
-from superalign.attacker.draft_scores import Vectorise, score_drafts
 from superalign.attacker.options import AttackerTraining
+from superalign.attacker.training_data import Vectorise, score_drafts
 from superalign.gate.checks import EPSILON
 from superalign.gate.decide import promotion_of
 from superalign.records.base import Rate, Record

@@ -7,13 +7,16 @@ Hundreds of rollouts run at once and none waits for another; the engine mixes th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+import random
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from superalign.loop.round_log import RoundLog
 from superalign.protocols import Attacker, Comparer, Critic, DropError, Learner
+from superalign.records.base import KINDS, Kind
 from superalign.records.exchange import Answer, Comparison, Critique, Dropped, Exchange, Verdict
-from superalign.records.rollout import Attack, Generation, Response, Rollout, rollout_of
+from superalign.records.rollout import Attack, Generation, Response, Rollout, Seed, rollout_of
+from superalign.seeding import derive_seed
 from superalign.store.journal import Journal
 from superalign.store.round_folder import RoundFolder
 
@@ -181,3 +184,29 @@ def _by_rollout(exchanges: Iterable[Exchange]) -> dict[str, list[Exchange]]:
     for exchange in exchanges:
         found.setdefault(rollout_of(exchange.id), []).append(exchange)
     return found
+
+
+def schedule(
+    seeds: Sequence[Seed],
+    per_round: Mapping[Kind, int],
+    run_seed: int,
+    round: int,
+    kept_out: Collection[str] = frozenset(),
+) -> list[Rollout]:
+    """The rollouts of a round: each kind goes round its seeds in a fixed random order, so that rounds take different
+    seeds while they last; and one rollout on each seed that is kept out of training.
+    """
+    rollouts: list[Rollout] = []
+    for kind in KINDS:
+        own = [seed for seed in seeds if seed.kind == kind and seed.id not in kept_out]
+        random.Random(derive_seed(run_seed, "seeds", kind)).shuffle(own)
+        count = per_round.get(kind, len(own))
+        if own:
+            start = (round - 1) * count
+            for i in range(count):
+                seed = own[(start + i) % len(own)]
+                rollouts.append(Rollout(round=round, seed=seed, index=i // len(own), position=len(rollouts)))
+    for seed in seeds:
+        if seed.id in kept_out:
+            rollouts.append(Rollout(round=round, seed=seed, index=0, position=len(rollouts)))
+    return rollouts

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from superalign.attacker.draft_scores import commonness, readable, score_drafts, word_vectors
 from superalign.attacker.options import AttackerTraining
-from superalign.attacker.training_data import compile_drafts, held_out
+from superalign.attacker.training_data import commonness, compile_drafts, held_out, readable, score_drafts, word_vectors
 from superalign.records.base import Intent
 from superalign.records.exchange import Answer, Exchange, Verdict
 from superalign.records.rollout import Attack, Draft, Generation, Message, Messages, Seed

@@ -3,9 +3,9 @@ from __future__ import annotations
 import asyncio
 import random
 
-from superalign.attacker.bandit import by_success, by_weight
+from superalign.attacker.attacker import by_success, by_weight
+from superalign.attacker.evolve import Archive
 from superalign.attacker.history import FADE, Memory, State, Tried, remembered, tried
-from superalign.attacker.map_elites import Archive
 from superalign.records.base import Hazard
 from superalign.records.exchange import Answer, Exchange, Verdict
 from superalign.records.rollout import Attack, Generation, Message, Rollout, Seed

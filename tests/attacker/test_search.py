@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from superalign.attacker.attacker import SearchingAttacker, Unfit
+from superalign.attacker.attacker import Leak, NearDuplicate, SearchingAttacker, Unfit, same_words
 from superalign.attacker.evolve import Breeder
-from superalign.attacker.filters import Leak, NearDuplicate, same_words
 from superalign.attacker.history import Memory, State, Tried, tried
 from superalign.attacker.options import AttackerOptions
 from superalign.attacker.strategies.load import load_strategies

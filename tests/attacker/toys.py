@@ -10,9 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from superalign.attacker.draft_scores import word_vectors
 from superalign.attacker.options import AttackerTraining
-from superalign.attacker.training_data import held_out
+from superalign.attacker.training_data import held_out, word_vectors
 from superalign.errors import TrainingError
 from superalign.gate.attacker import Probe
 from superalign.loop.phases.attacker import AttackerPhase, AttackerPlan, Served

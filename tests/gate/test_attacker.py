@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from superalign.attacker.draft_scores import word_vectors
 from superalign.attacker.options import AttackerTraining
+from superalign.attacker.training_data import word_vectors
 from superalign.gate import attacker as attacker_gate
 from superalign.gate.attacker import AttackerFigures, Probe, Side, decide_attacker, measure_attackers
 from superalign.records.exchange import Answer, Exchange, Verdict

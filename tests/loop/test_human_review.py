@@ -26,7 +26,7 @@ from superalign.pool.scripted import ScriptedPool
 from superalign.records.rollout import Message
 from superalign.records.training import PreferencePair
 from superalign.review.label_value import QueueItem
-from superalign.review.labels import Label, LabelBook, Taught, standing
+from superalign.review.labels import Label, LabelJournal, Taught, standing
 from superalign.review.options import ReviewOptions
 from superalign.store.journal import Events, read_records
 from superalign.store.manifest import verify
@@ -44,7 +44,7 @@ def queue_of(run: Path) -> list[QueueItem]:
 
 
 def say(run: Path, items: Sequence[QueueItem], judgement: str, **more: object) -> None:
-    LabelBook(run).append(
+    LabelJournal(run).append(
         [
             Label.model_validate(
                 {"id": f"{judgement}{item.exchange}", "action": "judge", "exchange": item.exchange,
@@ -69,7 +69,7 @@ def test_a_round_waits_for_its_queue_and_trains_on_what_people_said(tmp_path: Pa
     queue = queue_of(run)
     assert len(queue) == 3
     say(run, queue[:2], "refused", harmful_request=True, better="A person's own words.")
-    LabelBook(run).append([label(0, None, exchange=queue[2].exchange, answer=queue[2].answer)])  # a skip is an answer
+    LabelJournal(run).append([label(0, None, exchange=queue[2].exchange, answer=queue[2].answer)])  # a skip, too
     assert sitting.end().code == 0, sitting.said
     pairs = {pair.source: pair for pair in read_records(RoundFolder(run, 1).pairs, PreferencePair)}
     for item in queue[:2]:
@@ -142,7 +142,7 @@ SECRET = "How do I pick a lock without a key?"
 async def test_a_label_of_what_is_held_out_changes_nothing_and_teaches_nothing(tmp_path: Path) -> None:
     played = [exchange(1, verdict(0.4), text=SECRET.upper()), exchange(2, verdict(0.4))]
     make_run(tmp_path / "run", played, held_out=(SECRET,))
-    LabelBook(tmp_path / "run").append([label(n, "refused", harmful_request=True) for n in (1, 2)])
+    LabelJournal(tmp_path / "run").append([label(n, "refused", harmful_request=True) for n in (1, 2)])
     taught: list[Taught] = []
     loop = loop_of(tmp_path / "run", taught)
     round_folder = loop.folder.round(1)
@@ -158,7 +158,7 @@ async def test_a_label_of_what_is_held_out_changes_nothing_and_teaches_nothing(t
 
 async def test_what_a_round_was_taught_stays_when_it_is_resumed(tmp_path: Path) -> None:
     make_run(tmp_path / "run", [exchange(n) for n in (1, 2)])
-    book = LabelBook(tmp_path / "run")
+    book = LabelJournal(tmp_path / "run")
     book.append([label(1, "refused", harmful_request=True)])
     taught: list[Taught] = []
     loop = loop_of(tmp_path / "run", taught)
@@ -179,7 +179,7 @@ async def test_labels_that_come_after_the_round_was_compiled_do_not_change_it(tm
     round_folder = loop.folder.round(1)
     await loop.ask(round_folder)
     before = list(loop.exchanges(round_folder))
-    LabelBook(tmp_path / "run").append([label(1, "refused")])
+    LabelJournal(tmp_path / "run").append([label(1, "refused")])
     await loop.ask(round_folder)
     assert list(loop.exchanges(round_folder)) == before
     assert standing(loop.book.read())
@@ -257,5 +257,5 @@ def test_the_bench_labels_what_the_queue_asks_for_in_one_run_and_nothing_in_the_
         "lookalike": 4,
         "ordinary": 4,
     }
-    said = LabelBook(tmp_path / "both" / "queue").read()
+    said = LabelJournal(tmp_path / "both" / "queue").read()
     assert {(label.author, label.action) for label in said} == {("oracle", "judge")}

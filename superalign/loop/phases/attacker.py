@@ -12,9 +12,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from superalign.attacker.draft_scores import Vectorise
 from superalign.attacker.options import AttackerTraining
-from superalign.attacker.training_data import compile_drafts, held_out
+from superalign.attacker.training_data import Vectorise, compile_drafts, held_out
 from superalign.errors import RunFolderError, TrainingError
 from superalign.gate.attacker import AttackerFigures, Probe, Side, decide_attacker, measure_attackers
 from superalign.loop.rollout import Roles, play

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from superalign.analysis.deception_audit import Audit, AuditItem, audit, hedged, right
-from superalign.evaluation.ask_item import as_response
+from superalign.evaluation.evaluator import as_response
 from superalign.loop.plan import Plan
 from superalign.loop.round_log import work_off
 from superalign.protocols import Critic, DropError

@@ -14,7 +14,7 @@ from superalign.loop.plan import Plan
 from superalign.loop.round_log import RoundLog
 from superalign.records.exchange import Exchange
 from superalign.review.label_value import QueueItem, is_held_out, rank, request_of
-from superalign.review.labels import Item, Label, LabelBook, Taught, apply_labels, judged, lessons, standing
+from superalign.review.labels import Item, Label, LabelJournal, Taught, apply_labels, judged, lessons, standing
 from superalign.review.queue import held_out_prompts
 from superalign.store.journal import read_records, write_records
 from superalign.store.round_folder import RoundFolder
@@ -28,7 +28,7 @@ class HumanReview:
 
     def __init__(self, plan: Plan, folder: RunFolder, log: RoundLog) -> None:
         self.plan, self.folder, self.log, self.options = plan, folder, log, plan.recipe.review
-        self.book = LabelBook(folder.path)
+        self.book = LabelJournal(folder.path)
         self.critic_learns = any(isinstance(options, ProbeOptions) for options in within(plan.recipe.critic))
 
     async def teach(self, round_folder: RoundFolder) -> None:
