@@ -1,4 +1,4 @@
-"""CommitteeCritic: several critics judge, their votes are weighed, and their disagreement is kept."""
+"""CommitteeCritic: several critics judge; their votes are weighed and their disagreement is recorded."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from superalign.records.exchange import Critique, PrincipleScore, Refusal, Verdi
 from superalign.records.rollout import Response
 
 Weigh = Callable[[int, Hazard | None], float]
-"""The weight of a member's vote, by its place, on an exchange of that hazard."""
-_MOST_RELIABLE = 0.99  # nobody's word is infinitely heavy
+"""(index of the member, the exchange's hazard) -> weight of its vote."""
+_MOST_RELIABLE = 0.99  # keeps weights finite
 
 
 class CommitteeCritic:
-    """Members judge at once; one that has no verdict abstains."""
+    """Members judge concurrently; one without a verdict abstains."""
 
     name = "committee"
 
@@ -26,24 +26,24 @@ class CommitteeCritic:
         self.members, self.weigh = members, weigh
 
     async def critique(self, response: Response) -> Critique:
-        """The weighted verdict; raises DropError when no member with a weight has one."""
+        """The weighted verdict; raises DropError if no member with a weight has one."""
         hazard = response.attack.seed.hazard
-        said = await asyncio.gather(*(_asked(member, response) for member in self.members))
+        results = await asyncio.gather(*(_asked(member, response) for member in self.members))
         judged = [
             (verdict, weight)
-            for place, verdict in enumerate(said)
+            for place, verdict in enumerate(results)
             if isinstance(verdict, Verdict) and (weight := self.weigh(place, hazard)) > 0
         ]
         if not judged:
-            reasons = "; ".join(str(one) for one in said if not isinstance(one, Verdict))
+            reasons = "; ".join(str(result) for result in results if not isinstance(result, Verdict))
             raise DropError(f"no member of the committee has a verdict: {reasons or 'those who have weigh nothing'}")
         return Critique(response=response, verdict=decided(judged))
 
 
 def decided(judged: Sequence[tuple[Verdict, float]]) -> Verdict:
-    """The committee's verdict: weighted means of numbers, the heaviest refusal, words of the heaviest who agrees.
+    """The committee's verdict: weighted means of numbers, the heaviest refusal, the words of the heaviest who agrees.
 
-    judged: at least one verdict, each with a weight over 0. Pure.
+    judged: at least one verdict, each with a weight over 0.
     """
     votes = [vote_of(verdict, weight) for verdict, weight in judged]
     score = _mean((verdict.score, weight) for verdict, weight in judged)
@@ -66,7 +66,7 @@ def decided(judged: Sequence[tuple[Verdict, float]]) -> Verdict:
 
 
 def vote_of(verdict: Verdict, weight: float = 1.0) -> Vote:
-    """What a verdict comes to as a vote."""
+    """A verdict as a vote."""
     return Vote(
         critic=verdict.critic, weight=weight, request_harmful=verdict.request_harmful, refusal=verdict.refusal,
         harm=verdict.harm, score=verdict.score,
@@ -74,7 +74,7 @@ def vote_of(verdict: Verdict, weight: float = 1.0) -> Vote:
 
 
 def disagreement(votes: Sequence[Vote]) -> Rate | None:
-    """Four times the weighted variance of the scores: 0 where all are equal, 1 where half says 0 and half 1."""
+    """Four times the weighted variance of the scores: 0 if all are equal, 1 if half say 0 and half 1."""
     scored = [(vote.score, vote.weight) for vote in votes if vote.score is not None and vote.weight > 0]
     if len(scored) < 2:
         return None
@@ -85,7 +85,7 @@ def disagreement(votes: Sequence[Vote]) -> Rate | None:
 
 
 def weight_of(reliability: Rate) -> float:
-    """The weight of a vote that is right so often: its log-odds (Nitzan and Paroush 1982), 0 for a coin's or less."""
+    """Log-odds of being right (Nitzan and Paroush 1982); 0 at or below chance."""
     p = min(reliability, _MOST_RELIABLE)
     return max(0.0, math.log(p / (1 - p))) if p > 0 else 0.0
 
@@ -98,9 +98,9 @@ async def _asked(member: Critic, response: Response) -> Verdict | DropError:
 
 
 def _mean(judged: Iterable[tuple[float | None, float]]) -> float | None:
-    given = [(value, weight) for value, weight in judged if value is not None]
-    total = sum(weight for _, weight in given)
-    return min(1.0, round(sum(value * weight for value, weight in given) / total, 4)) if given else None
+    values = [(value, weight) for value, weight in judged if value is not None]
+    total = sum(weight for _, weight in values)
+    return min(1.0, round(sum(value * weight for value, weight in values) / total, 4)) if values else None
 
 
 def _heaviest(judged: Iterable[tuple[Refusal | None, float]]) -> Refusal | None:
@@ -112,11 +112,11 @@ def _heaviest(judged: Iterable[tuple[Refusal | None, float]]) -> Refusal | None:
 
 
 def _principles(judged: Sequence[tuple[Verdict, float]]) -> tuple[PrincipleScore, ...]:
-    given: defaultdict[str, list[tuple[float | None, float]]] = defaultdict(list)
+    votes: defaultdict[str, list[tuple[float | None, float]]] = defaultdict(list)
     for verdict, weight in judged:
         for principle in verdict.principles:
-            given[principle.id].append((principle.score, weight))
-    return tuple(PrincipleScore(id=id, score=_mean(scores) or 0.0) for id, scores in given.items())
+            votes[principle.id].append((principle.score, weight))
+    return tuple(PrincipleScore(id=id, score=_mean(scores) or 0.0) for id, scores in votes.items())
 
 
 def _same_side(score: float | None, of: float) -> bool:

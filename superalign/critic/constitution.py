@@ -1,4 +1,4 @@
-"""The constitution: principles by hazard, and the refusals it offers as better answers."""
+"""The constitution: principles by hazard with refusals as better answers, and what differs between two versions."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class Principle(FrozenModel):
 
     id: str
     hazard: Hazard | None = None
-    """The hazard it guards against; None: it holds for harmless requests."""
+    """The hazard it guards against; None: it applies to harmless requests."""
     weight: Annotated[float, Field(ge=0)] = 1.0
     text: str
     refusals: tuple[str, ...] = ()
     """Good ways to decline what it forbids."""
     examples: tuple[str, ...] = ()
-    """What keeps it, a line each; critics that read the constitution read these, too."""
+    """Replies that keep it, one line each; prompts that show the constitution show these, too."""
     counter_examples: tuple[str, ...] = ()
-    """What breaks it, although it may not look so, or what only looks as if it did: say which."""
+    """Replies that break it although they don't seem to, or only seem to break it: say which."""
     check: RuleCheck | None = None
-    """What a program can check of it, under the principle's own id; for critics of type `checks`. None: nothing."""
+    """What a program can check of it, under the principle's id; for critics of type `checks`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -41,22 +41,22 @@ class Principle(FrozenModel):
 
 
 class Variant(FrozenModel):
-    """What is different in a region or culture: it applies by a seed's language or tags."""
+    """How the constitution differs for a region or culture; it applies by a seed's language or tags."""
 
     name: str
     languages: tuple[str, ...] = ()
-    """BCP 47; `pt` holds for `pt-BR` as well, not the reverse."""
+    """BCP 47; `pt` includes `pt-BR`, not the reverse."""
     tags: tuple[str, ...] = ()
     principles: tuple[Principle, ...] = ()
-    """These take the place of those with the same id; others are added in front of the harmless ones."""
+    """They replace those with the same id; new ones come before the principles for harmless requests."""
     without: tuple[str, ...] = ()
-    """Ids of principles that do not hold there."""
+    """Ids of principles that do not apply there."""
 
     def applies(self, seed: Seed) -> bool:
-        """Whether the seed's language or one of its tags is named."""
+        """Whether it names the seed's language or one of its tags."""
         spoken = (seed.language or "").lower()
-        known = (language.lower() for language in self.languages)
-        return not set(self.tags).isdisjoint(seed.tags) or any(f"{spoken}-".startswith(f"{one}-") for one in known)
+        languages = (language.lower() for language in self.languages)
+        return not set(self.tags).isdisjoint(seed.tags) or any(f"{spoken}-".startswith(f"{one}-") for one in languages)
 
 
 class Constitution(FrozenModel):
@@ -69,7 +69,7 @@ class Constitution(FrozenModel):
     """All that apply to a seed are applied, in this order."""
 
     def applying_to(self, seed: Seed) -> Constitution:
-        """The constitution for a seed: the variants that apply have been worked into its principles."""
+        """The constitution for a seed, with the applicable variants worked into its principles."""
         principles = self.principles
         for variant in self.variants:
             if variant.applies(seed):
@@ -77,11 +77,11 @@ class Constitution(FrozenModel):
         return self if principles is self.principles else self.model_copy(update={"principles": principles})
 
     def weight(self, id: str) -> float:
-        """The weight of a principle; 1 for one that is not here."""
+        """The weight of a principle; 1 if it is not in the constitution."""
         return next((p.weight for p in self.principles if p.id == id), 1.0)
 
     def for_hazard(self, hazard: Hazard | None) -> Principle | None:
-        """The weightiest principle of a hazard; None where there is none."""
+        """The weightiest principle of a hazard, if there is one."""
         return max((p for p in self.principles if p.hazard == hazard), key=lambda p: p.weight, default=None)
 
     def needless_refusal(self) -> Principle | None:
@@ -89,10 +89,9 @@ class Constitution(FrozenModel):
         return next((p for p in reversed(self.principles) if p.hazard is None), None)
 
     def refusal(self, principle: Principle, key: str) -> str | None:
-        """One of the principle's refusals; equal keys get equal ones, different keys spread over all."""
-        return (
-            principle.refusals[derive_seed(0, "refusal", key) % len(principle.refusals)] if principle.refusals else None
-        )
+        """One of the principle's refusals, chosen by the key."""
+        refusals = principle.refusals
+        return refusals[derive_seed(0, "refusal", key) % len(refusals)] if refusals else None
 
 
 def _varied(principles: Sequence[Principle], variant: Variant) -> tuple[Principle, ...]:
@@ -124,7 +123,7 @@ def load_constitution(path: Path) -> Constitution:
 
 
 def _checked(document: Located, place: Loc, principles: Sequence[Principle], faults: Faults) -> set[str]:
-    """The ids of a list of principles; notes those given twice and hazards without refusals."""
+    """The ids in a list of principles; records duplicates and hazards without refusals as faults."""
     seen: set[str] = set()
     for index, principle in enumerate(principles):
         line = document.line((*place, index, "id"))
@@ -138,11 +137,11 @@ def _checked(document: Located, place: Loc, principles: Sequence[Principle], fau
 
 
 class Version(FrozenModel):
-    """A constitution file, and the round from which it holds."""
+    """A constitution file and the first round that is played under it."""
 
     file: str
     since: Annotated[int, Field(ge=1)] = 1
-    """The first round that is played under it; the base model is measured under the first one."""
+    """The base model is measured under the first version."""
 
 
 class FieldChange(Record):
@@ -159,10 +158,10 @@ class PrincipleChange(Record):
     id: str
     kind: Literal["added", "removed", "changed"]
     moved: bool
-    """Whether what it asks of a reply differs: by its check where both versions have one, else by text and hazard. A
-    principle that only got another weight, other examples or other refusals asks the same."""
+    """Whether it asks something else of a reply: compared by its check if both versions have one, else by text and
+    hazard. Another weight, other examples or other refusals do not count."""
     flipped: bool = False
-    """Whether it asks for the opposite: what a reply must match, it must not match in the other version."""
+    """Whether it asks for the opposite: what a reply must match in one version it must not match in the other."""
     fields: tuple[FieldChange, ...] = ()
 
 
@@ -170,7 +169,7 @@ class Difference(Record):
     """What differs from one version to another."""
 
     before: str
-    """Its version."""
+    """The earlier version's name."""
     after: str
     principles: tuple[PrincipleChange, ...]
     """In the order of the later version, removed ones last."""
@@ -179,12 +178,12 @@ class Difference(Record):
 
     @property
     def moved(self) -> frozenset[str]:
-        """Ids of principles in the later version that ask for something else, or are new."""
+        """Ids of principles in the later version that are new or ask for something else."""
         return frozenset(change.id for change in self.principles if change.moved and change.kind != "removed")
 
 
 def difference(before: Constitution, after: Constitution) -> Difference:
-    """Principles that were added, removed and changed, field by field; variants by name only."""
+    """Principles added, removed and changed, field by field; variants by name only."""
     old = {principle.id: principle for principle in before.principles}
     new = {principle.id: principle for principle in after.principles}
     changes = [
@@ -210,7 +209,7 @@ def _changed(old: Principle, new: Principle) -> PrincipleChange:
 
 
 def _asks(principle: Principle, other: Principle) -> Any:
-    """What a principle asks of a reply, as far as that can be held against the other's."""
+    """What a principle asks of a reply, in a form that can be compared with the other's."""
     if principle.check is not None and other.check is not None:
         return principle.check.model_dump(exclude={"mend"})
     return principle.text, principle.hazard

@@ -1,7 +1,7 @@
-"""DebateCritic: one side speaks for the reply, the other against it; a judge who may be weaker decides.
+"""DebateCritic: one side argues for the reply, the other against it; a judge, maybe a weaker model, decides.
 
-After Irving et al. 2018 (arXiv 1805.00899); quotations that the judge can rely on as in Khan et al. 2024
-(arXiv 2402.06782): an argument that quotes what was not said is asked for again.
+After Irving et al. 2018 (arXiv 1805.00899), with verified quotations as in Khan et al. 2024 (arXiv 2402.06782): a side
+that quotes what nobody said is asked again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from typing import Any, Literal
 
 from superalign.critic.llm.ask import Asker, Judge, listed
-from superalign.critic.llm.fence import conversation_text, fence, occurs
+from superalign.critic.llm.fence import conversation_text, fenced, occurs
 from superalign.critic.llm.parse_verdict import object_schema, quotations, read_object
 from superalign.critic.options import DebateOptions
 from superalign.critic.scoring import settled
@@ -24,7 +24,7 @@ Side = Literal["defence", "prosecution"]
 _QUOTED = re.compile(r"\"([^\"\n]+)\"|“([^”\n]+)”")
 _QUOTATION_MARKS = re.compile('["“”„«»]')
 _WORDS = 3
-"""Shorter quotations may be words that are merely talked about."""
+"""Fewest words of a quotation that is verified; a shorter one may only mention a word."""
 
 
 class DebateCritic:
@@ -40,10 +40,10 @@ class DebateCritic:
         self.judge, self.judge_prompt, self.options = judge, judge_prompt, options
 
     async def critique(self, response: Response) -> Critique:
-        """Raises DropError when a side could not quote, the judge gave no verdict, or on a dispute to drop."""
+        """Raises DropError without a valid answer of each side and the judge, or on a dispute that is to be dropped."""
         sides: list[Side] = ["defence", "prosecution"]
         if derive_seed(self.arguer.run_seed, "debate order", response.attack.id, response.index) % 2:
-            sides.reverse()  # whoever speaks last has an advantage, so that nobody always does
+            sides.reverse()  # the last speaker has an advantage, so the order varies
         transcript = ""
         for number in range(self.options.rounds):
             spoken = await asyncio.gather(*(self._argue(side, number, transcript, response) for side in sides))
@@ -55,52 +55,49 @@ class DebateCritic:
         return Critique(response=response, verdict=settled(verdict, response, self.options.on_dispute))
 
     async def _argue(self, side: Side, number: int, transcript: str, response: Response) -> str:
-        said, reply = conversation_text(response.attack.messages), response.generation.text
-        mark, structured = fence(self.arguer.run_seed, said, reply, transcript), self.arguer.structured
-        messages = self.argue_prompt.messages(
-            constitution=listed(self.judge.constitution.applying_to(response.attack.seed)),
-            conversation=mark.around(said),
-            reply=mark.around(reply),
-            mark=mark.mark,
-            side=side,
-            transcript=mark.around(transcript) if transcript else "",
-            json=structured,
-        )
+        conversation, reply = conversation_text(response.attack.messages), response.generation.text
+        structured = self.arguer.structured
+        texts = fenced(self.arguer.run_seed, conversation=conversation, reply=reply, transcript=transcript)
+        texts |= {} if transcript else {"transcript": ""}
+        constitution = listed(self.judge.constitution.applying_to(response.attack.seed))
+        messages = self.argue_prompt.messages(constitution=constitution, side=side, json=structured, **texts)
         return await self.arguer.ask(
-            messages, lambda text: spoken(text, reply) if structured else argument(text, said, reply),
+            messages, lambda text: spoken(text, reply) if structured else argument(text, conversation, reply),
             response.attack.id, "debate", response.index, number, side,
             schema=_schema(reply, self.arguer.max_tokens) if structured else None,
         )  # fmt: skip
 
 
 def _schema(reply: str, max_tokens: int) -> dict[str, Any]:
-    """A quotation of the reply, then what is made of it."""
+    """JSON schema of an argument: a quotation from the reply, then what follows from it."""
     return object_schema(
         {"quote": {"enum": quotations(reply)}, "argument": {"type": "string", "maxLength": 2 * max_tokens}}
     )
 
 
 def spoken(text: str, reply: str) -> str:
-    """The argument in JSON as `_schema` has it, the quotation first; what stands in quotation marks after it is none.
+    """Parses JSON of `_schema`: the quotation, then the argument, whose own quotation marks become apostrophes.
 
-    Raises ValueError for another form, a quotation that is not in the reply, or no argument.
+    Raises ValueError for another form, a quotation that is not in the reply, or an empty argument.
     """
     data = read_object(text, ("quote", "argument"))
-    quote, made_of_it = (" ".join(str(data.get(key, "")).split()) for key in ("quote", "argument"))
-    if not made_of_it:
+    quote, conclusion = (" ".join(str(data.get(key, "")).split()) for key in ("quote", "argument"))
+    if not conclusion:
         raise ValueError("the argument is empty")
     if any(char.isalnum() for char in reply) and not occurs(quote, reply):
         raise ValueError(f"the argument quotes {quote!r:.60}, which is not in the reply")
-    return (f'"{quote}" ' if quote else "") + _QUOTATION_MARKS.sub("'", made_of_it)
+    return (f'"{quote}" ' if quote else "") + _QUOTATION_MARKS.sub("'", conclusion)
 
 
-def argument(text: str, said: str, reply: str) -> str:
-    """The argument on one line; raises ValueError for one that quotes nothing of the reply, or what was not said."""
+def argument(text: str, conversation: str, reply: str) -> str:
+    """The argument on one line; raises ValueError if it quotes nothing from the reply, or what nobody said."""
     text = " ".join(text.split())
     if not text:
         raise ValueError("the argument is empty")
-    quotes = ["".join(found) for found in _QUOTED.findall(text)]
-    if invented := [q for q in quotes if len(q.split()) >= _WORDS and not (occurs(q, reply) or occurs(q, said))]:
+    quotes = ["".join(groups) for groups in _QUOTED.findall(text)]
+    if invented := [
+        q for q in quotes if len(q.split()) >= _WORDS and not (occurs(q, reply) or occurs(q, conversation))
+    ]:
         raise ValueError(f"the argument quotes {invented[0]!r:.60}, which nobody said")
     if any(char.isalnum() for char in reply) and not any(occurs(q, reply) for q in quotes):
         raise ValueError("the argument quotes nothing of the reply")

@@ -1,4 +1,4 @@
-"""A critic that a command line names: by its kind, or by a YAML file with its options."""
+"""A critic named on the command line: its type, or a YAML file with its options."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from superalign.files.find import prompt_path
 from superalign.files.yaml_lines import Faults, Loc, load_yaml_with_lines
 
 KINDS = tuple(get_args(part.model_fields["type"].annotation)[0] for part in get_args(get_args(CriticOptions)[0]))
-"""Every kind's name."""
+"""All types of critics."""
 _CRITIC: TypeAdapter[CriticOptions] = TypeAdapter(CriticOptions)
 
 
 def critic_given(name: str, base_dir: Path) -> CriticOptions:
-    """The options of a kind that needs none, or of a file as it would stand under `critic:` in a recipe.
+    """Default options of the type `name`, or those in the file `name`, written as under `critic:` in a recipe.
 
-    base_dir: where a relative name starts. Raises PromptFileError with every fault in the file.
+    base_dir: folder of relative file names. Raises PromptFileError with every fault in the file.
     """
     if name in KINDS:
         try:
@@ -31,10 +31,10 @@ def critic_given(name: str, base_dir: Path) -> CriticOptions:
     document, faults = load_yaml_with_lines(prompt_path(name, base_dir)), Faults()
 
     def line(loc: Loc) -> int:
-        kept: Loc = ()
-        for part in loc:  # pydantic names the kinds of critics among the parts, the file does not
-            kept = (*kept, part) if (*kept, part) in document.lines else kept
-        return document.line(kept)
+        in_file: Loc = ()
+        for part in loc:  # pydantic puts the types of critics among the parts, the file has no such level
+            in_file = (*in_file, part) if (*in_file, part) in document.lines else in_file
+        return document.line(in_file)
 
     try:
         return _CRITIC.validate_python(document.data)

@@ -1,4 +1,4 @@
-"""GuardCritic: guard models with their own prompts, answers and label maps, through the pool."""
+"""GuardCritic: asks guard models with their own prompts and answer formats."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class _Front(FrozenModel):
     description: str = ""
     name: str | None = None
     labels: dict[Judgement, dict[str, Rate | Refusal]] = Field(min_length=1)
-    """For each judgement what a pattern stands for; exactly one pattern of each must be found in an answer."""
+    """Per judgement: pattern -> value; the patterns found in an answer must agree on one value."""
     hazards: dict[str, Hazard] = Field(default_factory=dict)
-    """Which hazard a pattern stands for."""
+    """Pattern -> hazard."""
 
 
 @dataclass(frozen=True)
 class GuardPrompt:
-    """One question to a guard, and how its answer is read."""
+    """One question to a guard, and how to parse its answer."""
 
     template: PromptTemplate
     labels: Labels
@@ -44,7 +44,7 @@ class GuardPrompt:
 
     @classmethod
     def of(cls, template: PromptTemplate, labels: Labels | None = None) -> GuardPrompt:
-        """labels: instead of the file's. Raises PromptFileError with every fault in the file's front matter."""
+        """labels: replace the file's. Raises PromptFileError with every fault in the file's front matter."""
         front, faults = validated(_Front, template.meta), Faults()
         for judgement, patterns in (labels or front.labels).items():
             line = template.meta.line(("labels", judgement))
@@ -61,24 +61,24 @@ class GuardPrompt:
         return cls(template, labels or front.labels, front.hazards)
 
     def read(self, answer: str) -> dict[Judgement, Rate | Refusal]:
-        """The judgements in an answer; raises ValueError where a judgement has none, or two that differ."""
-        found: dict[Judgement, Rate | Refusal] = {}
+        """The judgements in an answer; raises ValueError if one has no value, or two different ones."""
+        judgements: dict[Judgement, Rate | Refusal] = {}
         for judgement, patterns in self.labels.items():
             values = {value for pattern, value in patterns.items() if re.search(pattern, answer)}
             if len(values) != 1:
                 what = "no label" if not values else "several labels"
                 raise ValueError(f"{self.template.name}: {what} of {judgement} in {answer.strip()!r:.60}")
-            found[judgement] = values.pop()
-        return found
+            judgements[judgement] = values.pop()
+        return judgements
 
     def hazard(self, answer: str) -> Hazard | None:
-        """The first hazard that the answer names."""
+        """The hazard that the answer names first."""
         places = [(at.start(), hazard) for p, hazard in self.hazards.items() if (at := re.search(p, answer))]
         return min(places, default=(0, None))[1]
 
 
 class GuardCritic:
-    """Asks each question once; the strictest answer stands where two judge the same."""
+    """Asks each question once; of two answers to the same judgement the strictest counts."""
 
     name = "guard"
 
@@ -88,7 +88,7 @@ class GuardCritic:
         self.asker, self.prompts, self.constitution, self.trust_intent = asker, prompts, constitution, trust_intent
 
     async def critique(self, response: Response) -> Critique:
-        """Raises DropError when two tries gave no label."""
+        """Raises DropError after two tries without labels."""
         answers = await asyncio.gather(
             *(self._ask(number, prompt, response) for number, prompt in enumerate(self.prompts))
         )
@@ -108,27 +108,23 @@ class GuardCritic:
         named = next((hazard for _, hazard in answers if hazard), None)
         principle = constitution.for_hazard(named) if named and verdict.principle else None
         update = {"principle": principle.id} if principle else {}
-        said = "; ".join(f"{p.template.name}: {_in_words(a)}" for p, (a, _) in zip(self.prompts, answers, strict=True))
-        update["rationale"] = f"{verdict.rationale} ({said})".strip()
+        labels_of = ((prompt.template.name, labels) for prompt, (labels, _) in zip(self.prompts, answers, strict=True))
+        found = "; ".join(f"{name}: {', '.join(f'{k} {v}' for k, v in labels.items())}" for name, labels in labels_of)
+        update["rationale"] = f"{verdict.rationale} ({found})".strip()
         return Critique(response=response, verdict=verdict.model_copy(update=update))
 
     async def _ask(
         self, number: int, prompt: GuardPrompt, response: Response
     ) -> tuple[dict[Judgement, Rate | Refusal], Hazard | None]:
-        # Guards know the form of their own prompts; a fence inside it would be part of the text that they judge.
-        said = conversation_text(response.attack.messages)
+        # Guards know the form of their own prompts; marks inside would be part of the text that they judge.
+        conversation, reply = conversation_text(response.attack.messages), response.generation.text
         only = len(response.attack.messages) == 1
-        reply = response.generation.text
         messages = prompt.template.messages(
-            conversation=defused(response.attack.messages[0].content if only else said), reply=defused(reply),
-            mark=fence(self.asker.run_seed, said, reply).mark,
+            conversation=defused(response.attack.messages[0].content if only else conversation), reply=defused(reply),
+            mark=fence(self.asker.run_seed, conversation, reply).mark,
             constitution=listed(self.constitution.applying_to(response.attack.seed)),
         )  # fmt: skip
         return await self.asker.ask(
             messages, lambda answer: (prompt.read(answer), prompt.hazard(answer)),
             response.attack.id, "guard", response.index, number,
         )  # fmt: skip
-
-
-def _in_words(labels: Mapping[Judgement, Rate | Refusal]) -> str:
-    return ", ".join(f"{judgement} {value}" for judgement, value in labels.items())

@@ -1,4 +1,4 @@
-"""What a recipe may say about critics; a judge of evaluations is a critic, too."""
+"""Options of critics in a recipe; the judge of an evaluation is a critic, too."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from superalign.records.base import FrozenModel, Rate, Temperature
 from superalign.records.exchange import Refusal
 
 OnDispute = Literal["drop", "trust_seed", "trust_critic"]
-"""What to do when the seed says harmful and the critic benign, or the reverse, and neither is unsure: give the
-record up, take the seed's word, or take the critic's."""
+"""What to do if the seed says harmful and the critic surely benign, or the reverse: drop the record, believe the seed,
+or believe the critic."""
 Judgement = Literal["request_harmful", "harm", "refusal"]
 EXCHANGE_SLOTS = ("conversation", "reply", "mark", "constitution")
-"""What every prompt of a critic may read: both texts already stand between marks, except in a guard's prompt."""
+"""Slots that every critic's prompt may use; both texts come between marks, except in a guard's prompt."""
 FORM = "critic/verdict_form.md"
 FORM_SLOTS = ("json", "vector")
 _FORMED: Mapping[str, tuple[str, ...]] = {FORM: FORM_SLOTS}
@@ -27,43 +27,43 @@ class AsksModel(FrozenModel):
     """A critic that asks a model in the pool."""
 
     model: str | None = None
-    """The base it asks: a known name, a folder or a hub id; None: the model of `roles.critic` or `roles.judge`."""
+    """Base model: a known name, a folder or a hub id; None: the model of `roles.critic` or `roles.judge`."""
     adapter: str | None = None
     """Folder of a LoRA adapter on that base."""
 
     @property
     def asked(self) -> tuple[str | None, ...]:
-        """Every base that it asks; None stands for the role's."""
+        """Every base model that it asks; None stands for the role's."""
         return (self.model,)
 
     @property
     def prompts(self) -> Mapping[str, tuple[str, ...]]:
-        """Its prompt files, and the slots each may read."""
+        """Its prompt files and the slots that each may use."""
         return {}
 
 
 class Writes(AsksModel):
-    """A critic that writes, and how."""
+    """A critic whose model writes an answer."""
 
     max_tokens: Annotated[int, Field(gt=0)] = 400
-    """Of one answer."""
+    """Longest answer, tokens."""
     temperature: Temperature = 0.0
-    """Of the first try; the second is at 0.3 at least, since a greedy one would repeat the first."""
+    """Temperature of the first try; the second is at 0.3 or more, since a greedy one would repeat the first."""
 
 
 class FillsForm(Writes):
-    """A critic whose answers have a form."""
+    """A critic whose answers follow a form."""
 
     format: Literal["auto", "json", "tagged"] = "auto"
-    """json: the engine constrains the answer to a schema, which only vLLM does; tagged: a line for each judgement;
-    auto: json where the engine is vLLM."""
+    """json: the engine holds the answer to a schema, which only vLLM can; tagged: one line per judgement; auto: json on
+    vLLM, else tagged."""
 
 
 class WritesVerdicts(FillsForm):
     """A critic that writes verdicts."""
 
     combine: Combine | None = None
-    """Ask for a score of every principle that bears on the exchange, and combine them so; None: one score in all."""
+    """Ask for a score of every relevant principle and combine them like this; None: ask for one score in all."""
 
     @property
     def prompts(self) -> Mapping[str, tuple[str, ...]]:
@@ -71,21 +71,21 @@ class WritesVerdicts(FillsForm):
 
 
 class RubricOptions(WritesVerdicts):
-    """An LLM reads the constitution and judges; worth it from about 7B parameters on."""
+    """An LLM reads the constitution and judges; useful from about 7B parameters on."""
 
     type: Literal["rubric"] = "rubric"
     prompt: str = "critic/rubric.md"
     on_dispute: OnDispute = "trust_critic"
     compare: bool = False
-    """As the recipe's `critic`: hold the best answer against the worst in both orders; a pair that this does not
-    confirm is not trained on."""
+    """As the recipe's `critic`: also compare the best answer with the worst in both orders, and train on no pair that
+    this does not confirm."""
     compare_prompt: str = "critic/compare.md"
 
     @property
     def prompts(self) -> Mapping[str, tuple[str, ...]]:
-        own = {self.prompt: (*EXCHANGE_SLOTS, "form"), **_FORMED}
+        judging = {self.prompt: (*EXCHANGE_SLOTS, "form"), **_FORMED}
         slots = ("conversation", "first", "second", "mark", "constitution")
-        return {**own, self.compare_prompt: slots} if self.compare else own
+        return {**judging, self.compare_prompt: slots} if self.compare else judging
 
 
 class DebateJudge(FrozenModel):
@@ -97,14 +97,14 @@ class DebateJudge(FrozenModel):
 
 
 class DebateOptions(WritesVerdicts):
-    """One model argues for the reply and against it, quoting it; a judge decides on what was said."""
+    """A model argues for the reply and against it, with quotations; a judge decides."""
 
     type: Literal["debate"] = "debate"
     argue_prompt: str = "critic/debate.md"
     judge_prompt: str = "critic/debate_judge.md"
     judge: DebateJudge = DebateJudge()
     rounds: Annotated[int, Field(ge=1, le=4)] = 1
-    """How often each side speaks; from the second time on it has read the other."""
+    """How often each side speaks; from its second turn on it has read the other side."""
     on_dispute: OnDispute = "trust_critic"
 
     @property
@@ -118,15 +118,15 @@ class DebateOptions(WritesVerdicts):
 
 
 class GuardOptions(Writes):
-    """A guard model that answers in a form of its own (Llama Guard, WildGuard, ShieldGemma, Granite Guardian)."""
+    """A guard model with its own answer format (Llama Guard, WildGuard, ShieldGemma, Granite Guardian)."""
 
     type: Literal["guard"] = "guard"
     template: tuple[str, ...]
-    """Prompt files with the guard's labels, such as `critic/guards/wildguard.md`: one, or one for each question."""
+    """Prompt files with the guard's labels, such as `critic/guards/wildguard.md`: one, or one per question."""
     labels: dict[Judgement, dict[str, Rate | Refusal]] = Field(default_factory=dict)
-    """For each judgement what a pattern (searched in the answer) stands for; instead of those of the files."""
+    """Per judgement: pattern to search in the answer -> its value; replaces the labels in the prompt files."""
     trust_intent: bool = True
-    """Take the seed's word about the request where the guard is not asked."""
+    """Believe the seed about the request if no prompt asks the guard about it."""
     max_tokens: Annotated[int, Field(gt=0)] = 48
 
     @field_validator("template", mode="before")
@@ -140,7 +140,7 @@ class GuardOptions(Writes):
 
 
 class StrongRejectOptions(FillsForm):
-    """The rubric of StrongREJECT: refused or not, how convincing, how specific. A judge rather than a critic."""
+    """The StrongREJECT rubric: refused or not, how convincing, how specific. Meant as a judge, not as a critic."""
 
     type: Literal["strongreject"] = "strongreject"
     prompt: str = "critic/strongreject.md"
@@ -152,18 +152,18 @@ class StrongRejectOptions(FillsForm):
 
 
 class LogprobOptions(AsksModel):
-    """P(yes) at the answer token of yes/no questions: one forward pass each, nothing is written."""
+    """P(yes) at the answer token of yes/no questions: one forward pass each, no text is generated."""
 
     type: Literal["logprob"] = "logprob"
     prompt: str = "critic/logprob.md"
-    """Its front matter holds the questions: one for each judgement, and `principles` for the constitution's."""
+    """Its front matter has the questions: one per judgement, and `principles` for those of the constitution."""
     combine: Combine | None = None
-    """Ask about every principle of the constitution as well, and combine the answers so; None: only the judgements."""
+    """Also ask about every principle of the constitution and combine the answers like this; None: do not ask."""
     on_dispute: OnDispute = "trust_critic"
     dispute_margin: Rate = 0.8
-    """A dispute is a probability of at least this for the opposite of what the seed declares."""
+    """The critic disputes the seed if it gives the opposite of the declared intent at least this probability."""
     seed_trust: Rate = 0.5
-    """How often the seed's declared intent is right; 0.5 leaves the verdict on the request to the model alone."""
+    """How often the seed's declared intent is right; at 0.5 the model alone judges the request."""
 
     @property
     def prompts(self) -> Mapping[str, tuple[str, ...]]:
@@ -171,32 +171,32 @@ class LogprobOptions(AsksModel):
 
 
 class ClassifierOptions(FrozenModel):
-    """A sequence classifier of the transformers library, in this process."""
+    """A sequence classifier of the transformers library, run in this process."""
 
     type: Literal["classifier"] = "classifier"
     model: str
     """Its folder or hub id."""
     labels: Annotated[dict[str, Judgement], Field(min_length=1)]
-    """What the classifier's labels stand for; those that are not named stand for nothing of the kind."""
+    """Classifier's label -> the judgement it stands for; other labels are ignored."""
     reads: Literal["pair", "reply", "request"] = "pair"
-    """What it is given: request and reply as a pair of texts, or one of the two."""
+    """Its input: request and reply as a pair of texts, or one of the two."""
     trust_intent: bool = True
-    """Take the seed's word about the request where no label stands for it."""
+    """Believe the seed about the request if no label stands for it."""
     max_tokens: Annotated[int, Field(ge=8)] = 512
-    """Longer texts are cut there."""
+    """Longer texts are truncated."""
 
 
 Question = Literal["harm", "refusal", "request"]
-"""harm: is the reply harmful; refusal: how far does it refuse; request: does the request ask for harm."""
+"""harm: is the reply harmful; refusal: does it refuse, in part or in full; request: does the request ask for harm."""
 
 
 class FloorOptions(FrozenModel):
-    """Limits that the figures in `critic_calibration` must keep; None: no limit."""
+    """Limits for the critic's measured quality in `critic_calibration`; training is refused below; None: no limit."""
 
     question: Question = "harm"
-    """Whose figures."""
+    """The question whose figures must keep the limits."""
     kappa: Annotated[float, Field(ge=-1, le=1)] | None = None
-    """Least Cohen's kappa with the majority of people."""
+    """Least Cohen's kappa against the majority of people."""
     precision: Rate | None = None
     """Least precision."""
     recall: Rate | None = None
@@ -212,54 +212,53 @@ class FloorOptions(FrozenModel):
 
 
 class RulesOptions(FrozenModel):
-    """Phrase rules: a transparent judge of refusals that needs no model."""
+    """Phrase rules that recognise refusals, without a model."""
 
     type: Literal["rules"] = "rules"
     trust_intent: bool = True
-    """Take the seed's intent for the request's; else only the refusal is judged, and there is no score."""
+    """Believe the seed about the request; if false, only the refusal is judged and there is no score."""
 
 
 class ProbeOptions(FrozenModel):
-    """Sentence embedding + logistic regression, fitted in seconds on the few labelled examples in `prompts/`."""
+    """Sentence embeddings and small classifiers, fitted in seconds on labelled examples."""
 
     type: Literal["probe"] = "probe"
     labelled: str = "critic/labelled.yaml"
-    """Labelled requests and replies; relative to the recipe, then to what superalign ships."""
+    """File of labelled requests and replies; looked up beside the recipe, then among those that superalign ships."""
     learn_from_experts: bool = True
-    """Fit on the expert demonstrations as well: their prompts and their replies."""
+    """Also fit on the prompts and replies of the expert demonstrations."""
     on_dispute: OnDispute = "trust_seed"
     dispute_margin: Rate = 0.8
-    """A dispute is a probability of at least this for the opposite of what the seed declares."""
+    """The critic disputes the seed if it gives the opposite of the declared intent at least this probability."""
     seed_trust: Rate = 0.9
-    """How often the seed's declared intent is right; 0.5 leaves the verdict on the request to the probe alone."""
+    """How often the seed's declared intent is right; at 0.5 the probe alone judges the request."""
 
 
 class PluginOptions(FrozenModel):
-    """Anyone's class with `critique(messages, reply)`, which returns a dict with fields of a Verdict."""
+    """A class of your own with `critique(messages, reply)`, which returns a dict with fields of a Verdict."""
 
     type: Literal["plugin"] = "plugin"
     path: str
     """A `.py` file or package folder, relative to the recipe, or an entry point of the group `superalign.critics`."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Handed to its constructor."""
+    """Keyword arguments of its constructor."""
 
 
 class CommitteeOptions(FrozenModel):
-    """Several critics vote; their disagreement is kept."""
+    """Several critics vote; their disagreement is recorded."""
 
     type: Literal["committee"] = "committee"
     members: Annotated[tuple[CriticOptions, ...], Field(min_length=2)]
     weights: tuple[Annotated[float, Field(ge=0)], ...] = ()
-    """The weight of each member's vote; empty: from `calibrations`, else equal ones."""
+    """Weight of each member's vote; empty: taken from `calibrations`, else equal."""
     calibrations: tuple[str, ...] = ()
-    """For each member the file that `superalign critic calibrate` wrote of it: its reliability by hazard is its
-    weight."""
+    """Per member the file that `superalign critic calibrate` wrote; its reliability by hazard sets its weight."""
 
     @model_validator(mode="after")
     def _one_for_each(self) -> CommitteeOptions:
-        for name, given in (("weights", self.weights), ("calibrations", self.calibrations)):
-            if given and len(given) != len(self.members):
-                raise ValueError(f"{len(given)} {name} for {len(self.members)} members; give one for each, or none")
+        for name, values in (("weights", self.weights), ("calibrations", self.calibrations)):
+            if values and len(values) != len(self.members):
+                raise ValueError(f"{len(values)} {name} for {len(self.members)} members; give one for each, or none")
         if self.weights and self.calibrations:
             raise ValueError("weights and calibrations are both given; keep one")
         if self.weights and not sum(self.weights):
@@ -268,14 +267,14 @@ class CommitteeOptions(FrozenModel):
 
 
 class SecondLookOptions(WritesVerdicts):
-    """A critique of the critique: a model reads the exchange and the first verdict, and may overturn it."""
+    """A model reads the exchange and another critic's verdict, and may overturn it."""
 
     type: Literal["second_look"] = "second_look"
     first: CriticOptions
-    """Whose verdicts are looked at."""
+    """The critic whose verdicts are reviewed."""
     prompt: str = "critic/second_look.md"
     depth: Annotated[int, Field(ge=1, le=4)] = 1
-    """How many looks at most: each reads the one before it, and the first that upholds it is the last."""
+    """Most reviews of one verdict; each reads the previous one, and the first that upholds it is the last."""
 
     @property
     def prompts(self) -> Mapping[str, tuple[str, ...]]:
@@ -302,8 +301,8 @@ SecondLookOptions.model_rebuild()
 
 
 def within(options: CriticOptions) -> Iterator[CriticOptions]:
-    """A critic's options and those of every critic inside it."""
+    """A critic's options and those of every critic nested in it."""
     yield options
-    inner = options.members if isinstance(options, CommitteeOptions) else ()
-    for part in (options.first,) if isinstance(options, SecondLookOptions) else inner:
+    members = options.members if isinstance(options, CommitteeOptions) else ()
+    for part in (options.first,) if isinstance(options, SecondLookOptions) else members:
         yield from within(part)

@@ -1,4 +1,4 @@
-"""PluginCritic: anyone's class with `critique(messages, reply)` as a critic or a judge."""
+"""PluginCritic: a user's own class with `critique(messages, reply)` as a critic or a judge."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _OPEN = dict.fromkeys(("request_harmful", "refusal", "harm", "score"))
 
 
 class PluginCritic:
-    """What a plug-in says of a reply; `messages` is the conversation before it, as {role, content}."""
+    """Calls the plug-in with the conversation before the reply, as a list of {role, content}, and the reply."""
 
     def __init__(self, plugin: Plugin) -> None:
         self.plugin = plugin
 
     async def critique(self, response: Response) -> Critique:
-        """Its verdict, in which fields it does not give are not judged; raises DropError where there is none."""
+        """Fields that the plug-in leaves out count as not judged; raises DropError if it returns no verdict."""
         messages = [message.model_dump() for message in response.attack.messages]
         result = await self.plugin.call(messages, response.generation.text)
         return Critique(response=response, verdict=self._verdict(result))

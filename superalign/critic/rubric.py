@@ -6,7 +6,7 @@ import asyncio
 import re
 
 from superalign.critic.llm.ask import Judge, listed
-from superalign.critic.llm.fence import conversation_text, fence
+from superalign.critic.llm.fence import conversation_text, fenced
 from superalign.critic.llm.parse_verdict import object_schema, read_object
 from superalign.critic.options import OnDispute
 from superalign.critic.scoring import settled
@@ -18,11 +18,11 @@ _WINNER = re.compile(r"\W*(?:BETTER\s*:\s*)?(FIRST|SECOND|TIE)\W*", re.IGNORECAS
 _DECISION = object_schema(
     {"decides": {"type": "string", "maxLength": 200}, "better": {"enum": ["FIRST", "SECOND", "TIE"]}}
 )
-"""One sentence on what decides, then the better one; for engines that hold a model to a form."""
+"""JSON schema of a comparison: one sentence on what decides, then the better reply."""
 
 
 class RubricCritic:
-    """Judges through the pool; what it reads is marked as data, what it writes is parsed strictly or dropped."""
+    """Asks a model for a verdict; what it reads is marked as data, and its answer is parsed strictly or dropped."""
 
     name = "rubric"
 
@@ -30,13 +30,13 @@ class RubricCritic:
         self.judge, self.prompt, self.on_dispute = judge, prompt, on_dispute
 
     async def critique(self, response: Response) -> Critique:
-        """Raises DropError when two tries gave no verdict, or on a dispute that the recipe says to drop."""
+        """Raises DropError after two failed tries, or on a dispute that the recipe says to drop."""
         verdict = await self.judge.verdict(self.name, self.prompt, response, "critic")
         return Critique(response=response, verdict=settled(verdict, response, self.on_dispute))
 
 
 class ComparingRubric(RubricCritic):
-    """A rubric that also holds two replies against each other."""
+    """A rubric that can also compare two replies."""
 
     def __init__(
         self, judge: Judge, prompt: PromptTemplate, on_dispute: OnDispute, compare_prompt: PromptTemplate
@@ -45,35 +45,31 @@ class ComparingRubric(RubricCritic):
         self.compare_prompt = compare_prompt
 
     async def compare(self, a: Response, b: Response) -> float:
-        """How far `a` is better than `b`: the mean over both orders, so that a liking for a place comes to 0.5."""
+        """How far `a` is better than `b`: the mean over both orders, so that a preference for a place comes to 0.5."""
         forth, back = await asyncio.gather(self._first_wins(a, b), self._first_wins(b, a))
         return (forth + 1 - back) / 2
 
     async def _first_wins(self, first: Response, second: Response) -> float:
-        said = conversation_text(first.attack.messages)
-        texts = (first.generation.text, second.generation.text)
-        mark = fence(self.judge.asker.run_seed, said, *texts)
-        messages = self.compare_prompt.messages(
-            constitution=listed(self.judge.constitution.applying_to(first.attack.seed)),
-            conversation=mark.around(said),
-            first=mark.around(texts[0]),
-            second=mark.around(texts[1]),
-            mark=mark.mark,
-        )
         asker, address = self.judge.asker, (first.attack.id, "compare", first.index, second.index)
+        texts = fenced(
+            asker.run_seed, conversation=conversation_text(first.attack.messages),
+            first=first.generation.text, second=second.generation.text,
+        )  # fmt: skip
+        constitution = self.judge.constitution.applying_to(first.attack.seed)
+        messages = self.compare_prompt.messages(constitution=listed(constitution), **texts)
         if asker.structured:
             return await asker.ask(messages, _decided, *address, schema=_DECISION)
         return await asker.ask(messages, _winner, *address)
 
 
 def _decided(text: str) -> float:
-    """As `_winner`, of JSON as `_DECISION` has it."""
+    """As `_winner`, from JSON of `_DECISION`."""
     return _winner(str(read_object(text, ("decides", "better")).get("better")))
 
 
 def _winner(text: str) -> float:
-    """1: the first, 0: the second, 0.5: neither; on the answer's last line."""
-    found = _WINNER.fullmatch(text.strip().split("\n")[-1])
-    if found is None:
+    """The answer's last line as a number: 1 the first wins, 0 the second, 0.5 neither."""
+    winner = _WINNER.fullmatch(text.strip().split("\n")[-1])
+    if winner is None:
         raise ValueError(f"{text.strip()[-40:]!r} ends with none of FIRST, SECOND, TIE")
-    return {"first": 1.0, "second": 0.0, "tie": 0.5}[found[1].lower()]
+    return {"first": 1.0, "second": 0.0, "tie": 0.5}[winner[1].lower()]

@@ -1,4 +1,4 @@
-"""SecondLookCritic: a critique of the critique, which may overturn it (Saunders et al. 2022, arXiv 2206.05802)."""
+"""SecondLookCritic: reviews another critic's verdict and may overturn it (Saunders et al. 2022, arXiv 2206.05802)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from superalign.records.rollout import Response
 
 
 class SecondLookCritic:
-    """Each look reads the verdict before it; the first that upholds it is the last."""
+    """Each review reads the previous verdict; the first that upholds it is the last."""
 
     name = "second_look"
 
@@ -19,7 +19,7 @@ class SecondLookCritic:
         self.first, self.judge, self.prompt, self.depth = first, judge, prompt, depth
 
     async def critique(self, response: Response) -> Critique:
-        """The last look's verdict, with every vote in order; raises DropError where the first or a look has none."""
+        """The last verdict, with all votes in order; raises DropError if the first critic or a review has none."""
         verdict = (await self.first.critique(response)).verdict
         votes = [vote_of(verdict)]
         for number in range(self.depth):
@@ -30,23 +30,20 @@ class SecondLookCritic:
             votes.append(vote_of(verdict))
             if upholds(verdict, before):
                 break
-        kept = {"votes": tuple(votes), "disagreement": disagreement(votes)}
-        return Critique(response=response, verdict=verdict.model_copy(update=kept))
+        update = {"votes": tuple(votes), "disagreement": disagreement(votes)}
+        return Critique(response=response, verdict=verdict.model_copy(update=update))
 
 
 def upholds(verdict: Verdict, before: Verdict) -> bool:
-    """Whether two verdicts fall on the same side: of the request, the refusal and the score, where both judge it."""
-    probabilities = (
-        (verdict.request_harmful, before.request_harmful),
-        (verdict.score, before.score),
-    )
+    """Whether two verdicts agree on the request, the refusal and the score, as far as both judge them."""
+    probabilities = ((verdict.request_harmful, before.request_harmful), (verdict.score, before.score))
     if any(a is not None and b is not None and (a >= 0.5) != (b >= 0.5) for a, b in probabilities):
         return False
     return verdict.refusal is None or before.refusal is None or verdict.refusal == before.refusal
 
 
 def in_words(verdict: Verdict) -> str:
-    """A verdict as the next look reads it."""
+    """A verdict as the next review reads it."""
     asks = None if verdict.request_harmful is None else "harmful" if verdict.request_harmful >= 0.5 else "benign"
     parts: tuple[tuple[str, str | float | None], ...] = (
         ("request", asks),

@@ -7,9 +7,8 @@ import pytest
 from benchmarks.injection import measured
 from benchmarks.injection_cases import load_injections, state_of
 from superalign.critic.probe.examples import load_labelled
-from superalign.critic.probe.normalise import undisguised
-from superalign.critic.probe.strip_judge_text import answer_in
-from superalign.critic.rules import RuleCritic
+from superalign.critic.probe.features import answer_in
+from superalign.critic.rules import RuleCritic, undisguised
 from superalign.errors import PromptFileError
 from superalign.files.find import prompt_path
 from superalign.files.text_filters import fullwidth, homoglyphs

@@ -1,4 +1,4 @@
-"""One question to a model, its answer read strictly, and one more try: what all critics that ask have in common."""
+"""Asks a model, parses its answer strictly, and tries once more; shared by all critics that ask a model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from superalign.critic.checks.options import Combine
 from superalign.critic.constitution import Constitution
-from superalign.critic.llm.fence import conversation_text, fence
+from superalign.critic.llm.fence import conversation_text, fenced
 from superalign.critic.llm.parse_verdict import read_json, read_tagged, schema_of
 from superalign.errors import PromptTooLongError
 from superalign.files.templates import PromptTemplate
@@ -24,24 +24,24 @@ _RETRY_TEMPERATURE = 0.3  # a greedy second try would repeat the first
 
 @dataclass(frozen=True)
 class Asker:
-    """A model, and how it is asked."""
+    """A model and how to sample its answers."""
 
     pool: InferencePool
     model: str
-    """The name under which the pool serves it."""
+    """Its name in the pool."""
     run_seed: int
     max_tokens: int
     temperature: float = 0.0
     structured: bool = False
-    """Whether verdicts are asked for as JSON of a schema."""
+    """Whether the model answers in JSON that the engine holds to a schema."""
 
     async def ask(
         self, messages: Messages, read: Callable[[str], T], *address: str | int, schema: dict[str, Any] | None = None
     ) -> T:
-        """What `read` makes of the answer; it raises ValueError for one that can't be read.
+        """The answer as `read` parses it; `read` raises ValueError if it can't.
 
-        address: what the seed of the request derives from. Raises DropError when two tries gave no answer, or the
-        exchange is too long to be asked about.
+        address: the request's seed derives from it. Raises DropError after two failed tries, or if the exchange is
+        too long for the model.
         """
         reason = ""
         for attempt in range(_TRIES):
@@ -61,34 +61,29 @@ class Asker:
 
 @dataclass(frozen=True)
 class Judge:
-    """Asks for verdicts in one form."""
+    """Asks for verdicts in one form; shared by rubric, debate and second look."""
 
     asker: Asker
     form: PromptTemplate
-    """What every prompt ends with: how the verdict is to be written."""
+    """The end of every prompt: how to write the verdict."""
     constitution: Constitution
     combine: Combine | None
 
     async def verdict(
         self, critic: str, template: PromptTemplate, response: Response, step: str, **more: str
     ) -> Verdict:
-        """A verdict of the response; raises DropError when two tries gave none.
+        """A verdict on the response; raises DropError after two failed tries.
 
-        critic: whose name it bears; step: which of its requests this is; more: further slots, fenced like the texts.
+        critic: the name in the verdict; step: which of the critic's requests this is; more: further texts to fence.
         """
-        constitution = self.constitution.applying_to(response.attack.seed)
-        said, reply = conversation_text(response.attack.messages), response.generation.text
-        mark = fence(self.asker.run_seed, said, reply, *more.values())
+        constitution, reply = self.constitution.applying_to(response.attack.seed), response.generation.text
+        texts = fenced(
+            self.asker.run_seed, conversation=conversation_text(response.attack.messages), reply=reply, **more
+        )
         structured, vector = self.asker.structured, self.combine is not None
         read = read_json if structured else read_tagged
-        messages = template.messages(
-            constitution=listed(constitution),
-            conversation=mark.around(said),
-            reply=mark.around(reply),
-            mark=mark.mark,
-            form=self.form.render(json=structured, vector=vector),
-            **{slot: mark.around(text) for slot, text in more.items()},
-        )
+        form = self.form.render(json=structured, vector=vector)
+        messages = template.messages(constitution=listed(constitution), form=form, **texts)
         schema = None
         if structured:
             schema = schema_of(constitution, reply, vector=vector, max_tokens=self.asker.max_tokens)
@@ -101,7 +96,7 @@ class Judge:
 
 
 def listed(constitution: Constitution) -> list[dict[str, str]]:
-    """The principles as prompts read them."""
+    """The principles as prompts take them."""
     return [
         {
             "id": principle.id,

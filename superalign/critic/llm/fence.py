@@ -1,6 +1,6 @@
-"""What a critic's model reads of attacks and replies: between marks that no text can guess or write.
+"""Puts attacks and replies between marks that no text can guess or forge, before a critic's model reads them.
 
-The idea is the delimiting of Hines et al. 2024 (arXiv 2403.14720), with a mark of its own for each request.
+After the delimiting of Hines et al. 2024 (arXiv 2403.14720), with a new mark for each request.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from superalign.records.rollout import Messages
 
 _OPENS_A_TAG = re.compile(r"<(?=\S)|\[(?=/?[A-Z_]+\])")
 """The start of chat templates' control tokens (`<|im_end|>`, `</s>`, `[INST]`), of tags and of the marks below."""
+_MIN_LETTERS = 6
+"""Fewest letters and digits of a quotation, if the text has as many: any text contains an `a`."""
 _QUOTES = str.maketrans("’‘ʼ´`“”„«»", "'''''\"\"\"\"\"")
 
 
@@ -23,12 +25,12 @@ class Fence:
     mark: str
 
     def around(self, text: str) -> str:
-        """The text between marks, with a space after whatever could begin a tag or a control token."""
+        """The defused text between marks."""
         return f"<<< {self.mark}\n{defused(text)}\n{self.mark} >>>"
 
 
 def fence(run_seed: int, *texts: str) -> Fence:
-    """A mark that follows from the seed and the very texts it is to fence, and that none of them holds."""
+    """A mark derived from the seed and the texts; none of the texts contains it."""
     number = 0
     while True:
         address = "\n".join([str(run_seed), str(number), *texts])
@@ -38,24 +40,26 @@ def fence(run_seed: int, *texts: str) -> Fence:
         number += 1
 
 
+def fenced(run_seed: int, **texts: str) -> dict[str, str]:
+    """Slots of a prompt: each text between marks made for them all, and the mark itself as `mark`."""
+    marks = fence(run_seed, *texts.values())
+    return {slot: marks.around(text) for slot, text in texts.items()} | {"mark": marks.mark}
+
+
 def defused(text: str) -> str:
-    """The text in which nothing reads as a tag, a mark or a control token."""
-    return _OPENS_A_TAG.sub(lambda found: f"{found[0]} ", text)
+    """The text with a space after whatever could begin a tag, a mark or a control token."""
+    return _OPENS_A_TAG.sub(lambda match: f"{match[0]} ", text)
 
 
 def conversation_text(messages: Messages) -> str:
-    """Turns, a line each; further lines of a turn are indented, so that none can pretend to be another turn."""
+    """One line per turn; further lines of a turn are indented, so that none can pose as another turn."""
     return "\n".join(f"{message.role}: " + message.content.replace("\n", "\n    ") for message in messages)
 
 
 def occurs(quote: str, text: str) -> bool:
-    """Whether a quotation stands in a text, up to case, white space and the form of quotation marks."""
-    wanted, there = _bare(quote.strip().strip("\"'“”‘’«»").strip(" .…")), _bare(text)
-    return bool(wanted) and _letters(wanted) >= min(_LEAST, _letters(there)) and wanted in there
-
-
-_LEAST = 6
-"""Letters and digits that a quotation has at least, where the text has as many: any text holds an `a`."""
+    """Whether a text contains a quotation, whatever the case, white space and form of quotation marks."""
+    quoted, whole = _bare(quote.strip().strip("\"'“”‘’«»").strip(" .…")), _bare(text)
+    return bool(quoted) and _letters(quoted) >= min(_MIN_LETTERS, _letters(whole)) and quoted in whole
 
 
 def _letters(text: str) -> int:

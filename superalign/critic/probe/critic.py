@@ -10,7 +10,7 @@ import numpy as np
 from superalign.critic.constitution import Constitution, Principle
 from superalign.critic.options import ProbeOptions
 from superalign.critic.probe.examples import Labelled
-from superalign.critic.probe.features import REFUSALS, opening, passages
+from superalign.critic.probe.features import REFUSALS, answer_in, opening, passages
 from superalign.critic.probe.fit import (
     Embeds,
     Vectors,
@@ -21,9 +21,7 @@ from superalign.critic.probe.fit import (
     fit_requests,
     refusal_features,
 )
-from superalign.critic.probe.normalise import undisguised
-from superalign.critic.probe.strip_judge_text import answer_in
-from superalign.critic.rules import degenerate, refusal_of, refusal_phrase
+from superalign.critic.rules import degenerate, refusal_of, refusal_phrase, undisguised
 from superalign.critic.scoring import explain, score_of, settle
 from superalign.files.demonstrations import ExpertExample
 from superalign.records.exchange import Critique, Refusal, Verdict

@@ -10,7 +10,7 @@ from typing import get_args
 from superalign.critic.options import Question
 from superalign.critic.quality.metrics import CLASSES
 from superalign.errors import PromptFileError
-from superalign.files.tables import Layout, Row, read_table
+from superalign.files.tables import Layout, Row, column_of, read_table
 from superalign.files.yaml_lines import Faults, nearest
 from superalign.records.base import Intent, Record
 
@@ -68,76 +68,78 @@ def load_labels(path: Path, columns: Mapping[str, str] | None = None) -> list[La
     faults.raise_if_any()
     if not rows:
         raise PromptFileError(f"{path}: no row", "give it one line an item")
-    named = _columns(path, rows, columns or {})
-    items: dict[str, LabelledItem] = {}
-    lines: dict[str, int] = {}
+    columns_of = _columns(path, rows, columns or {})
+    items: dict[str, tuple[int, LabelledItem]] = {}
     for row in rows:
-        if (item := _item(row, named, path, faults)) is None:
+        if (item := _item(row, columns_of, path, faults)) is None:
             continue
         if item.id in items:
             hint = "name another column with --columns id=COLUMN"
-            faults.add(path, row.line, f"id {item.id} stands on line {lines[item.id]} already", hint)
-        items[item.id], lines[item.id] = item, row.line
+            faults.add(path, row.line, f"id {item.id} stands on line {items[item.id][0]} already", hint)
+        items[item.id] = row.line, item
     faults.raise_if_any()
-    return list(items.values())
+    return [item for _, item in items.values()]
 
 
 def parse_columns(texts: Sequence[str]) -> dict[str, str]:
     """`FIELD=COLUMN[,COLUMN...]` of a command line; raises PromptFileError for what is not of that form."""
-    found = {}
+    columns = {}
     for text in texts:
-        field, equals, column = text.partition("=")
-        if not equals or field not in _FIELDS or not column:
+        field, _, column = text.partition("=")
+        if field not in _FIELDS or not column:
             raise PromptFileError(f"--columns {text}: not FIELD=COLUMN", f"fields: {', '.join(_FIELDS)}")
-        found[field] = column
-    return found
+        columns[field] = column
+    return columns
 
 
 def _columns(path: Path, rows: Sequence[Row], given: Mapping[str, str]) -> dict[str, list[str]]:
     """Field -> columns; raises PromptFileError for one that no row has."""
     known = {column for row in rows for column in row.values}
-    named: dict[str, list[str]] = {}
+    columns: dict[str, list[str]] = {}
     faults = Faults()
     for field, text in given.items():
         if field not in _FIELDS:
             faults.add(path, 1, f"columns: unknown field {field}", nearest(field, _FIELDS))
-        named[field] = [text] if field not in QUESTIONS else [part.strip() for part in text.split(",")]
+        columns[field] = [part.strip() for part in text.split(",")] if field in QUESTIONS else [text]
         constant = field == "intent" and text in get_args(Intent)
-        for column in named[field]:
+        for column in columns[field]:
             if column not in known and not constant:
                 faults.add(path, 1, f"{field}: no column {column}", nearest(column, known))
+    listed = f"columns: {', '.join(sorted(known))}"
     for field in _FIELDS:
-        if field not in named:
-            named[field] = [column for column in _TEXTS.get(field, (field,)) if column in known][:1]
-        if field in _TEXTS and not named[field]:
-            faults.add(path, 1, f"no column for the {field}", f"--columns {field}=COLUMN; columns: {', '.join(known)}")
-    if not any(named[question] for question in QUESTIONS):
-        hint = f"--columns harm=COLUMN, refusal=COLUMN or request=COLUMN; columns: {', '.join(sorted(known))}"
+        if field not in columns:
+            column = column_of(known, _TEXTS.get(field, (field,)))
+            columns[field] = [column] if column else []
+        if field in _TEXTS and not columns[field]:
+            faults.add(path, 1, f"no column for the {field}", f"--columns {field}=COLUMN; {listed}")
+    if not any(columns[question] for question in QUESTIONS):
+        hint = f"--columns harm=COLUMN, refusal=COLUMN or request=COLUMN; {listed}"
         faults.add(path, 1, "no column of labels", hint)
     faults.raise_if_any()
-    return named
+    return columns
 
 
-def _item(row: Row, named: Mapping[str, Sequence[str]], path: Path, faults: Faults) -> LabelledItem | None:
-    noted = len(faults.lines)
-    texts = {field: row.values.get(named[field][0]) for field in _TEXTS}
+def _item(row: Row, columns: Mapping[str, Sequence[str]], path: Path, faults: Faults) -> LabelledItem | None:
+    before = len(faults.lines)
+    texts = {field: row.values.get(columns[field][0]) for field in _TEXTS}
     for field, text in texts.items():
         if not isinstance(text, str) or (field == "prompt" and not text.strip()):
-            faults.add(path, row.line, f"{field} ({named[field][0]}) is no text")
-    votes = {question: _votes(row, question, named[question], path, faults) for question in QUESTIONS}
-    single = {field: _single(row, named[field]) for field in ("goal", "hazard", "intent", "id")}
-    if named["intent"] and named["intent"][0] in get_args(Intent) and named["intent"][0] not in row.values:
-        single["intent"] = named["intent"][0]
-    elif named["intent"] and single["intent"] not in get_args(Intent):
-        what = f"intent is {single['intent']!r}"
-        faults.add(path, row.line, what, "write harmful or benign in every row, or leave the column out")
-    if len(faults.lines) > noted:
+            faults.add(path, row.line, f"{field} ({columns[field][0]}) is no text")
+    votes = {question: _votes(row, question, columns[question], path, faults) for question in QUESTIONS}
+    single = {field: _single(row, columns[field]) for field in ("goal", "hazard", "intent", "id")}
+    for column in columns["intent"]:
+        if column in get_args(Intent) and column not in row.values:  # the same for all rows
+            single["intent"] = column
+        elif single["intent"] not in get_args(Intent):
+            hint = "write harmful or benign in every row, or leave the column out"
+            faults.add(path, row.line, f"intent is {single['intent']!r}", hint)
+    if len(faults.lines) > before:
         return None
-    prompt = str(texts["prompt"])
-    return LabelledItem(
-        id=single["id"] or f"line-{row.line}", prompt=prompt, reply=str(texts["reply"]), goal=single["goal"] or prompt,
-        hazard=single["hazard"], intent="harmful" if single["intent"] == "harmful" else "benign" if single["intent"]
-        else None, votes={question: given for question, given in votes.items() if given},
+    return LabelledItem.model_validate(
+        single | texts | {
+            "id": single["id"] or f"line-{row.line}", "goal": single["goal"] or texts["prompt"],
+            "votes": {question: labels for question, labels in votes.items() if labels},
+        }
     )  # fmt: skip
 
 
@@ -147,15 +149,15 @@ def _single(row: Row, columns: Sequence[str]) -> str | None:
 
 
 def _votes(row: Row, question: Question, columns: Sequence[str], path: Path, faults: Faults) -> tuple[Choice, ...]:
-    found: list[Choice] = []
+    votes: list[Choice] = []
     for column in columns:
         value = row.values.get(column)
-        for given in value if isinstance(value, list) else [value]:
-            text = "" if given is None else " ".join(str(given).lower().replace("_", " ").split())
+        for label in value if isinstance(value, list) else [value]:
+            text = "" if label is None else " ".join(str(label).lower().replace("_", " ").split())
             while text[:2].strip().isdigit() and text[1:2] == " ":  # "2 full refusal": some number their labels
                 text = text[2:]
-            found.append(next((label for label, words in _WORDS[question].items() if text in words), None))
-            if found[-1] is None and text not in _MISSING:
+            votes.append(next((choice for choice, words in _WORDS[question].items() if text in words), None))
+            if votes[-1] is None and text not in _MISSING:
                 hint = "write " + ", ".join(CLASSES[question]) + ", or nothing"
-                faults.add(path, row.line, f"{question} ({column}) is {given!r}", hint)
-    return tuple(found)
+                faults.add(path, row.line, f"{question} ({column}) is {label!r}", hint)
+    return tuple(votes)
