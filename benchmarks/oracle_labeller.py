@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 
-from benchmarks.attacker import Teller
+from benchmarks.variants import Teller
 from superalign.config.inputs import Inputs
 from superalign.critic.rules import refusal_of
-from superalign.evaluation.ask_item import as_response
+from superalign.evaluation.evaluator import as_response
 from superalign.protocols import Critic, DropError
 from superalign.records.evaluation import ItemResult
 from superalign.records.exchange import Exchange, Verdict
 from superalign.records.rollout import Response, Seed
 from superalign.review.label_value import QueueItem
-from superalign.review.labels import JUDGEMENTS, Item, Label, LabelBook, standing
+from superalign.review.labels import JUDGEMENTS, Item, Label, LabelJournal, standing
 from superalign.store.journal import read_records
 from superalign.store.round_folder import RoundFolder
 from superalign.store.run_folder import RunFolder
@@ -30,7 +30,7 @@ class Oracle(Teller):
     def phase(self, round: int, name: str, total: int | None, done: int = 0) -> None:
         super().phase(round, name, total, done)
         if name == "review":
-            round_folder, book = self.folder.round(round), LabelBook(self.folder.path)
+            round_folder, book = self.folder.round(round), LabelJournal(self.folder.path)
             wanted: set[Item] = {(item.exchange, item.answer) for item in read_records(round_folder.queue, QueueItem)}
             wanted -= standing(book.read()).keys()
             exchanges = {
@@ -40,7 +40,7 @@ class Oracle(Teller):
 
 
 def label_of(exchange: Exchange, index: int) -> Label:
-    """What the oracle says: the request is what its seed declares, the reply refuses as far as the rules say."""
+    """The oracle's label: the request is what its seed declares, the reply refuses as far as the rules say."""
     refusal = refusal_of(exchange.answers[index].generation.text)
     return Label(
         id=f"oracle/{exchange.id}/{index}", action="judge", exchange=exchange.id, answer=index, author="oracle",
@@ -54,13 +54,13 @@ async def agreement(
 ) -> dict[tuple[str, str], tuple[bool, bool]]:
     """Held-out item -> whether the critic agrees with the oracle on both judgements, and on the request."""
     asked = {(suite.name, item.id): (suite, item) for suite in inputs.suites for item in suite.items}
-    found = {}
+    agrees = {}
     for result in read_records(round_folder.evaluation_items, ItemResult):
         if (result.suite, result.item) not in asked:  # an attack of this very run
             continue
         response = as_response(*asked[result.suite, result.item], result.prompt, result.reply)
-        found[result.suite, result.item] = await _agrees(critic, response)
-    return found
+        agrees[result.suite, result.item] = await _agrees(critic, response)
+    return agrees
 
 
 def agreement_of_rounds(exchanges: Iterable[Exchange]) -> dict[tuple[str, int], bool]:

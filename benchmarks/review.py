@@ -14,9 +14,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from benchmarks.attacker import Teller
 from benchmarks.critic import Given
 from benchmarks.oracle_labeller import Oracle, agreement, agreement_of_rounds
+from benchmarks.variants import Teller
 from superalign.assembly import plan as build
 from superalign.config.inputs import Inputs
 from superalign.config.recipe import Recipe
@@ -25,7 +25,7 @@ from superalign.records.base import Record, SuiteKind
 from superalign.records.evaluation import Interval, ItemResult
 from superalign.records.exchange import Exchange
 from superalign.records.training import Demonstration
-from superalign.review.labels import LabelBook
+from superalign.review.labels import LabelJournal
 from superalign.standalone.calibrate_critic import unheard
 from superalign.stats.intervals import paired_rates, wilson
 from superalign.store.journal import Stored, read_records
@@ -41,7 +41,7 @@ class ArmResult(Record):
 
     labels: int
     demonstrations: tuple[int, ...]
-    """Of each round."""
+    """Number in each round."""
     critic_agrees: Interval
     """Share of held-out replies whose request and refusal the critic sees as the oracle does, after the last labels."""
     critic_requests: Interval
@@ -49,7 +49,7 @@ class ArmResult(Record):
     verdicts_agree: Interval
     """Share of the rounds' own answers whose verdict, a person's where one was given, is the oracle's."""
     faults: dict[SuiteKind, Interval]
-    """Of the checkpoint that stands at the end on held-out prompts: harmful ones complied with, benign ones refused."""
+    """Errors of the last checkpoint on held-out prompts: harmful ones complied with, benign ones refused."""
     promoted: int
     """Rounds whose candidate was."""
 
@@ -111,11 +111,11 @@ async def run(
     """
     with tempfile.TemporaryDirectory(prefix="superalign-bench-") as temporary:
         top = Path(out or temporary)
-        found = []
+        played = []
         for arm in ("alone", "queue"):
             recipe = _recipe(arm, rounds, labels, per_round, steps, limit, critic, model, pool, seed)
-            found.append(await _played(recipe, top / arm, arm))
-    alone, queue = found
+            played.append(await _played(recipe, top / arm, arm))
+    alone, queue = played
     return ReviewBench(
         rounds=rounds, labels_per_round=labels, alone=alone.result, queue=queue.result,
         critic_gain=_paired(alone.critic, queue.critic), verdict_gain=_paired(alone.verdicts, queue.verdicts),
@@ -161,15 +161,15 @@ async def _played(recipe: Recipe, path: Path, arm: Arm) -> _Played:
             inputs = Inputs.load(recipe, Path.cwd())
             agrees = await agreement(plan.critic, inputs, folder.round(0))
             round_folders = [folder.round(number) for number in range(1, recipe.rounds + 1)]
-            said = (
+            exchanges = (
                 loop.review.exchanges(r) if loop.review else read_records(r.exchanges, Exchange) for r in round_folders
             )
-            verdicts = agreement_of_rounds(chain.from_iterable(said))
+            verdicts = agreement_of_rounds(chain.from_iterable(exchanges))
         last = 0 if standing_last.adapter is None else int(standing_last.id.rpartition("-")[2])
         faults = _faults(inputs, folder.round(last))
         counted = [len(Stored(folder.round(n).demonstrations, Demonstration)) for n in range(1, recipe.rounds + 1)]
         result = ArmResult(
-            labels=len(LabelBook(folder.path).read()),
+            labels=len(LabelJournal(folder.path).read()),
             demonstrations=tuple(counted),
             critic_agrees=_share([both for both, _ in agrees.values()]),
             critic_requests=_share([request for _, request in agrees.values()]),
@@ -183,13 +183,13 @@ async def _played(recipe: Recipe, path: Path, arm: Arm) -> _Played:
 
 def _faults(inputs: Inputs, round_folder: RoundFolder) -> Faults:
     kinds = {suite.name: suite.kind for suite in inputs.suites}
-    found: Faults = {}
+    faults: Faults = {}
     for result in read_records(round_folder.evaluation_items, ItemResult):
         if result.suite not in kinds:  # attacks of this very run, which the two runs have not in common
             continue
         wrong = "none" if kinds[result.suite] == "harmful" else "full"
-        found[result.suite, result.item] = kinds[result.suite], result.verdict.refusal == wrong
-    return found
+        faults[result.suite, result.item] = kinds[result.suite], result.verdict.refusal == wrong
+    return faults
 
 
 def _share(values: Sequence[bool]) -> Interval:

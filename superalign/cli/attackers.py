@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from superalign.attacker.seeds.from_cli_name import Given, find, plan
+import typer
+
+from superalign.attacker.seeds.from_cli_name import Resolved, find, plan
 from superalign.attacker.strategies.load import PromptStrategy, load_strategies, strategy_files
 from superalign.attacker.strategies.plugin import PluginStrategy
 from superalign.attacker.strategies.protocol import Strategy
-from superalign.cli.format import clean, listed, width
+from superalign.cli.format import clean, labelled, table, width
+from superalign.cli.options import Json, group, one_of
 from superalign.cli.progress import watched
 from superalign.errors import PromptFileError
 from superalign.files.plugins import entry_names
@@ -25,81 +26,100 @@ from superalign.records.rollout import Rollout
 Played = list[Exchange | Dropped]
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """The command line of `test`, as it was given."""
+app = group("Attack strategies, prompt files and plug-ins of your own.")
+Source = Annotated[
+    str,
+    typer.Argument(metavar="PATH", help="A file, a folder, hub:OWNER/NAME, a plug-in, a strategy.", show_default=False),
+]
+Fields = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A=B", help="As in a recipe's `seeds`: intent=harmful, columns.goal=Behavior."),
+]
+Mix = Annotated[str | None, typer.Option(metavar="A,B+C", help="Strategies for the goals.  [default: direct]")]
+Number = Annotated[int, typer.Option("--n", min=1, metavar="N", help="How many.")]
 
-    path: str
-    mix: str | None
-    fields: tuple[str, ...]
-    n: int
-    model: str
-    adapter: Path | None
-    judge: str
-    pool: str
 
+@app.command("list")
+def list_strategies(as_json: Json = False) -> None:
+    """List every strategy: its mode, its style, what it does.
 
-def list_strategies(as_json: bool) -> None:
-    """A line for each; one that can't be loaded says why."""
+    Those that ship, lie in this folder's `strategies/`, or come from installed packages. render: a template; write: an
+    LLM words it; refine: it tries again with reply and critique; dialogue: several turns.
+    """
     here = Path.cwd()
     rows = [_row(name, here) for name in [*sorted(strategy_files(here)), *entry_names("attackers")]]
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
         return
-    table = [(row["name"], row["mode"], row["style"], row["description"]) for row in rows]
-    print("\n".join(listed(("strategy", "mode", "style", "what it does"), table)))
+    cells = [(row["name"], row["mode"], row["style"], row["description"]) for row in rows]
+    print("\n".join(table(("strategy", "mode", "style", "what it does"), cells)))
 
 
-def validate(paths: Sequence[str], fields: Sequence[str], as_json: bool) -> int:
-    """What each path holds; returns the exit status of JSON, and otherwise raises PromptFileError with all faults."""
-    found: list[dict[str, Any]] = []
+@app.command()
+def validate(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Files, folders, plug-ins, strategies.", show_default=False)
+    ],
+    fields: Fields = None,
+    as_json: Json = False,
+) -> None:
+    """Check everything in prompt files and plug-ins.
+
+    Every fault of every file is named with its line, and the exit status is then 1.
+    """
+    contents: list[dict[str, Any]] = []
     faults: list[str] = []
     for path in paths:
         try:
-            given = find(path, fields, Path.cwd())
+            contents.append(_contents(path, find(path, fields or (), Path.cwd())))
         except PromptFileError as error:
             faults += str(error).splitlines()
-            continue
-        found.append(_contents(path, given))
     faults = list(dict.fromkeys(faults))
     if as_json:
-        print(json.dumps({"found": found, "faults": faults}, ensure_ascii=False))
-        return int(bool(faults))
-    for content in found:
-        print("\n".join([_said(content), *(f"  {notice}" for notice in content["notices"])]))
+        print(json.dumps({"found": contents, "faults": faults}, ensure_ascii=False))
+        raise typer.Exit(int(bool(faults)))
+    for content in contents:
+        print("\n".join([_summary(content), *(f"  {notice}" for notice in content["notices"])]))
     if faults:
         raise PromptFileError("\n".join(faults))
-    return 0
 
 
-def preview(path: str, n: int, mix: str | None, fields: Sequence[str], as_json: bool) -> None:
-    """Print the first attack of each rollout."""
+@app.command()
+def preview(path: Source, n: Number = 5, mix: Mix = None, fields: Fields = None, as_json: Json = False) -> None:
+    """Show a few attacks as they would be sent; no model is started."""
     from superalign.standalone.preview_attacks import rehearse
 
-    rollouts, strategies = _planned(path, mix, fields, n)
+    rollouts, strategies = _planned(path, mix, fields or (), n)
     _show([rollout[:1] for rollout in asyncio.run(rehearse(rollouts, strategies))], as_json)
 
 
-def try_out(wanted: Wanted, as_json: bool) -> None:
-    """Play and print every rollout, and how many of them worked."""
-    rollouts, strategies = _planned(wanted.path, wanted.mix, wanted.fields, wanted.n)
+@app.command("test")
+def try_out(
+    path: Source,
+    model: Annotated[str, typer.Option(metavar="M", help="A known name, a folder or a hub id.", show_default=False)],
+    adapter: Annotated[Path | None, typer.Option(metavar="A", help="Folder of a LoRA adapter.")] = None,
+    n: Number = 5,
+    mix: Mix = None,
+    fields: Fields = None,
+    judge: Annotated[str, typer.Option(metavar="rules|probe", help="Who judges the replies.")] = "rules",
+    pool: Annotated[str, typer.Option(metavar="auto|vllm|transformers", help="The engine.")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Send a few attacks to a model; show replies and verdicts."""
+    one_of("--judge", judge, "rules", "probe")
+    one_of("--pool", pool, "auto", "vllm", "transformers")
+    rollouts, strategies = _planned(path, mix, fields or (), n)
     from superalign.standalone.try_attacks import attempt
 
     played = watched(
         lambda observer: attempt(
-            rollouts,
-            strategies,
-            model=wanted.model,
-            adapter=wanted.adapter,
-            judge=wanted.judge,
-            pool=wanted.pool,
-            observer=observer,
+            rollouts, strategies, model=model, adapter=adapter, judge=judge, pool=pool, observer=observer
         )
     )
     _show(played, as_json)
     if not as_json:
-        worked = sum(any(isinstance(found, Exchange) and found.success for found in rollout) for rollout in played)
-        print(f"{worked} of {len(played)} made {wanted.model} err, judged by {wanted.judge}")
+        worked = sum(any(isinstance(one, Exchange) and one.success for one in rollout) for rollout in played)
+        print(f"{worked} of {len(played)} made {model} err, judged by {judge}")
 
 
 def _planned(path: str, mix: str | None, fields: Sequence[str], n: int) -> tuple[list[Rollout], dict[str, Strategy]]:
@@ -125,7 +145,7 @@ def _row(name: str, here: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _contents(path: str, given: Given) -> dict[str, Any]:
+def _contents(path: str, given: Resolved) -> dict[str, Any]:
     return {
         "path": path,
         "seeds": dict(Counter(seed.kind for seed in given.seeds)),
@@ -135,7 +155,7 @@ def _contents(path: str, given: Given) -> dict[str, Any]:
     }
 
 
-def _said(content: Mapping[str, Any]) -> str:
+def _summary(content: Mapping[str, Any]) -> str:
     parts = [f"{count} {kind}" for kind, count in content["seeds"].items()]
     names = content["strategies"]
     if names:
@@ -148,26 +168,25 @@ def _said(content: Mapping[str, Any]) -> str:
 
 def _show(played: Sequence[Played], as_json: bool) -> None:
     if as_json:
-        print(
-            json.dumps([[found.model_dump(mode="json") for found in rollout] for rollout in played], ensure_ascii=False)
-        )
+        print(json.dumps([[one.model_dump(mode="json") for one in rollout] for rollout in played], ensure_ascii=False))
         return
-    for rollout in played:
-        for found in rollout:
-            print("\n".join(_dropped(found) if isinstance(found, Dropped) else _exchange(found)) + "\n")
+    for one in (one for rollout in played for one in rollout):
+        lines = _block(one.stage, one.reason) if isinstance(one, Dropped) else _exchange(one)
+        head = f"{one.record_id}  dropped" if isinstance(one, Dropped) else _head(one)
+        print("\n".join([head, *lines]) + "\n")
 
 
-def _dropped(found: Dropped) -> list[str]:
-    return [f"{found.record_id}  dropped", *_block(found.stage, found.reason)]
+def _head(exchange: Exchange) -> str:
+    attack = exchange.attack
+    return f"{attack.id}  {attack.strategy}  ({attack.seed.kind})"
 
 
-def _exchange(found: Exchange) -> list[str]:
-    attack = found.attack
-    lines = [f"{attack.id}  {attack.strategy}  ({attack.seed.kind})"]
+def _exchange(exchange: Exchange) -> list[str]:
+    attack, lines = exchange.attack, list[str]()
     if attack.draft is not None:
         lines += [line for message in attack.draft.prompt for line in _block(f"ask {message.role}", message.content)]
     lines += [line for message in attack.messages for line in _block(message.role, message.content)]
-    return lines + [line for answer in found.answers for line in _answer(answer)]
+    return lines + [line for answer in exchange.answers for line in _answer(answer)]
 
 
 def _answer(answer: Answer) -> list[str]:
@@ -179,5 +198,5 @@ def _answer(answer: Answer) -> list[str]:
 
 
 def _block(label: str, text: str) -> list[str]:
-    lines = [part for line in clean(text).splitlines() for part in textwrap.wrap(line, width() - 17) or [""]] or [""]
-    return [f"  {label if not number else '':<15}{line}" for number, line in enumerate(lines)]
+    lines = clean(text).splitlines() or [""]
+    return [f"  {row}" for n, line in enumerate(lines) for row in labelled("" if n else label, line, width() - 2, 15)]

@@ -5,72 +5,91 @@ from __future__ import annotations
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from superalign.cli.format import clean, counts, listed, width
+import typer
+
+from superalign.cli.format import clean, counts, table, width
+from superalign.cli.options import Json, group
 from superalign.errors import PromptFileError
-from superalign.evaluation.answer_keys import expected
-from superalign.evaluation.items import Suite
+from superalign.evaluation.items import Suite, expected
 from superalign.evaluation.load_suites import find_suite, kind_and_source, load_suite, locate, parse_source
 from superalign.evaluation.options import EvaluationOptions
 from superalign.evaluation.public_suites import FOLDER, PUBLIC, data_folder, local_file
 from superalign.files.find import prompt_path
 
 SHOWN = 5
-"""Prompts that `show` prints ..."""
+"""Prompts that `show` prints."""
 SHOWN_CHARS = 300
-"""... and how much of each."""
+"""Longest prompt that it prints whole."""
 
 
-def list_suites(data: Path | None, as_json: bool) -> None:
-    """A line for each."""
+app = group("Held-out suites, shipped, public and your own.")
+DataFolder = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder of public data sets.  [default: $SUPERALIGN_DATA]")
+]
+
+
+@app.command("list")
+def list_suites(data: DataFolder = None, as_json: Json = False) -> None:
+    """List every named suite, its kind, where its prompts are."""
     rows = [*_shipped(), *_public(data)]
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
         return
-    table = [(row["name"], row["kind"], row["prompts"] or "", _about(row)) for row in rows]
-    print("\n".join(listed(("suite", "kind", "prompts", "what, and from where"), table)))
+    cells = [(row["name"], row["kind"], row["prompts"] or "", _about(row)) for row in rows]
+    print("\n".join(table(("suite", "kind", "prompts", "what, and from where"), cells)))
     print(f"\nPublic ones: a file of that name in the folder that ${FOLDER} or --data names comes before the hub.")
 
 
-def show_suite(spec: str, data: Path | None, as_json: bool) -> None:
-    """One suite; raises PromptFileError as loading it does."""
-    suite, public = _load(spec, data), PUBLIC.get(kind_and_source(spec)[1].partition(":")[0])
-    facts = _contents(suite) | ({"licence": public.licence, "citation": public.citation} if public else {})
+@app.command("show")
+def show_suite(
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="[KIND:]NAME or [KIND:]FILE.", show_default=False)],
+    data: DataFolder = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a suite holds: prompts, hazards, licence, source."""
+    loaded, public = _load(suite, data), PUBLIC.get(kind_and_source(suite)[1].partition(":")[0])
+    facts = _contents(loaded) | ({"licence": public.licence, "citation": public.citation} if public else {})
     if as_json:
         print(json.dumps(facts, ensure_ascii=False))
         return
-    print(_said(facts))
+    print(_summary(facts))
     for label in ("licence", "citation"):
         if label in facts:
             print(f"{label}: {facts[label]}")
     if facts["hazards"]:
         print(textwrap.fill(f"hazards: {counts(facts['hazards'])}", width(), subsequent_indent="  "))
-    for item in suite.items[:SHOWN]:
+    for item in loaded.items[:SHOWN]:
         answer = f" -> {clean(expected(item.key))}" if item.key else ""
-        said = clean(" / ".join(item.turns), SHOWN_CHARS) + answer
-        print("\n".join(textwrap.wrap(said, width(), initial_indent="- ", subsequent_indent="  ")))
+        text = clean(" / ".join(item.turns), SHOWN_CHARS) + answer
+        print("\n".join(textwrap.wrap(text, width(), initial_indent="- ", subsequent_indent="  ")))
 
 
-def validate(specs: Sequence[str], as_json: bool) -> int:
-    """What each file holds; returns the exit status of JSON, and otherwise raises PromptFileError with all faults."""
-    found: list[dict[str, Any]] = []
+@app.command()
+def validate(
+    suites: Annotated[list[str], typer.Argument(metavar="SUITE...", help="[KIND:]FILE.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Report every fault of suite files, with file and line.
+
+    The exit status is 1 if there is one.
+    """
+    contents: list[dict[str, Any]] = []
     faults: list[str] = []
-    for spec in specs:
+    for spec in suites:
         try:
-            found.append(_contents(_load(spec, None)))
+            contents.append(_contents(_load(spec, None)))
         except PromptFileError as error:
             faults += str(error).splitlines()
     if as_json:
-        print(json.dumps({"found": found, "faults": faults}, ensure_ascii=False))
-        return int(bool(faults))
-    for facts in found:
-        print(_said(facts))
+        print(json.dumps({"found": contents, "faults": faults}, ensure_ascii=False))
+        raise typer.Exit(int(bool(faults)))
+    for facts in contents:
+        print(_summary(facts))
     if faults:
         raise PromptFileError("\n".join(faults))
-    return 0
 
 
 def _load(spec: str, data: Path | None) -> Suite:
@@ -92,7 +111,7 @@ def _about(row: dict[str, Any]) -> str:
     return f"{row['about']}; {row['where']}" if row["where"] else str(row["about"])
 
 
-def _said(facts: dict[str, Any]) -> str:
+def _summary(facts: dict[str, Any]) -> str:
     talks = f", {facts['conversations']} of them conversations" if facts["conversations"] else ""
     again = f", {len(facts['duplicates'])} of them given twice" if facts["duplicates"] else ""
     return f"{facts['name']}: {facts['prompts']} {facts['kind']} prompts{talks}{again} ({facts['file']})"
@@ -112,9 +131,9 @@ def _public(data: Path | None) -> list[dict[str, Any]]:
     rows = []
     folder = data_folder(str(data) if data else None, Path.cwd())
     for name, suite in PUBLIC.items():
-        found = local_file(name, folder)
+        local = local_file(name, folder)
         hub = next(form.hub for form in suite.forms if form.hub)
-        where = str(found[1]) if found else f"hub:{hub}"
+        where = str(local[1]) if local else f"hub:{hub}"
         row = {"name": name, "kind": suite.kind, "prompts": None, "about": suite.about, "where": where}
-        rows.append(row | {"file": str(found[1]) if found else None, "licence": suite.licence})
+        rows.append(row | {"file": str(local[1]) if local else None, "licence": suite.licence})
     return rows

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from superalign.evaluation.items import Suite, SuiteItem
 from superalign.evaluation.overlap import KnownText, TextIndex
+from superalign.files.hashes import sha256_bytes
 from superalign.records.base import KINDS, Kind
 from superalign.records.evaluation import AttackSet
 from superalign.records.exchange import Exchange
@@ -65,11 +65,11 @@ def replay_suites(exchanges: Iterable[Exchange], counts: Mapping[Kind, int], run
     numbers are taken. Of attacks in the same words the first is. file: where they stand.
     """
     own: dict[str, set[str]] = {}
-    seen: set[bytes] = set()
+    seen: set[str] = set()
     kept: dict[Kind, list[tuple[int, str, Exchange]]] = {kind: [] for kind in KINDS}
     for exchange in exchanges:
         _note_own(exchange, own)
-        words = hashlib.sha256(exchange.attack.messages[-1].content.encode()).digest()
+        words = sha256_bytes(exchange.attack.messages[-1].content)
         if exchange.attack.setup or not exchange.success or words in seen:
             continue
         seen.add(words)
@@ -86,7 +86,7 @@ def _suites(set: AttackSet, exchanges: Sequence[Exchange], own: Mapping[str, set
     for kind in KINDS:
         of_kind = [exchange for exchange in exchanges if exchange.attack.seed.kind == kind]
         items = tuple(_item(exchange, own, line) for line, exchange in enumerate(of_kind, 1))
-        digest = hashlib.sha256("\n".join(item.model_dump_json() for item in items).encode()).hexdigest()
+        digest = sha256_bytes("\n".join(item.model_dump_json() for item in items))
         if items:
             suites.append(Suite(name=f"{set}-{kind}", kind=kind, set=set, file=file, sha256=digest, items=items))
     return suites
@@ -94,16 +94,15 @@ def _suites(set: AttackSet, exchanges: Sequence[Exchange], own: Mapping[str, set
 
 def _item(exchange: Exchange, own: Mapping[str, set[str]], line: int) -> SuiteItem:
     """Without what the learner itself had answered on the way: whoever is measured answers for itself."""
-    said = own.get(rollout_of(exchange.id), ())
+    replies = own.get(rollout_of(exchange.id), ())
     *earlier, last = exchange.attack.messages
-    given = tuple(turn for turn in earlier if turn.role != "assistant" or turn.content not in said)
-    return SuiteItem(id=exchange.id, prompt=last.content, earlier=given, hazard=exchange.attack.seed.hazard, line=line)
+    turns = tuple(turn for turn in earlier if turn.role != "assistant" or turn.content not in replies)
+    return SuiteItem(id=exchange.id, prompt=last.content, earlier=turns, hazard=exchange.attack.seed.hazard, line=line)
 
 
 def _note_own(exchange: Exchange, own: dict[str, set[str]]) -> None:
     if exchange.attack.setup:
-        said = own.setdefault(rollout_of(exchange.id), set())
-        said.update(answer.generation.text for answer in exchange.answers)
+        own.setdefault(rollout_of(exchange.id), set()).update(answer.generation.text for answer in exchange.answers)
 
 
 def _step(attack_id: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import importlib.util
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 
 from superalign.errors import PromptFileError, RecipeError
 from superalign.evaluation.options import LmEvalOptions
+from superalign.files.hashes import sha256_file
 from superalign.files.yaml_lines import load_yaml_with_lines
 from superalign.protocols import InferencePool, Sampling
 from superalign.records.evaluation import TaskFigure
@@ -19,13 +19,13 @@ T = TypeVar("T")
 MAX_REQUESTS = 64
 """Requests of a task under way at once."""
 RESAMPLES = 1000
-"""Of lm-eval's bootstrap, for the errors that it has no formula for."""
+"""Resamples of lm-eval's bootstrap, for the errors that it has no formula for."""
 
 
 async def figures(
     pool: InferencePool, model: str, options: LmEvalOptions, kept: Path | None = None
 ) -> list[TaskFigure]:
-    """Every figure of every task, by name; raises RecipeError where lm-eval or a task is missing.
+    """Every figure of every task, by name; raises RecipeError if lm-eval or a task is missing.
 
     kept: begin of the name of a file where lm-eval keeps the answers, so that none is asked for twice (sampled ones
     are); None: nowhere.
@@ -38,20 +38,20 @@ async def figures(
     def wait(work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, loop).result()
 
-    found = await asyncio.to_thread(_run, wait, pool, model, tasks, options.limit, kept)
-    return sorted(_figures(found), key=lambda one: (one.task, one.metric))
+    results = await asyncio.to_thread(_run, wait, pool, model, tasks, options.limit, kept)
+    return sorted(_figures(results), key=lambda figure: (figure.task, figure.metric))
 
 
 def digests(options: LmEvalOptions) -> dict[str, str]:
     """Hash of each file that the tasks are read from, their data included; names that lm-eval knows have none."""
-    found: dict[str, str] = {}
+    hashes: dict[str, str] = {}
     for name in options.tasks:
         task = _task(name)
         data = task.get("dataset_kwargs", {}).get("data_files", ()) if isinstance(task, dict) else ()
         for file in [name, *_flat(data)] if isinstance(task, dict) else ():
             if Path(file).is_file():
-                found[file] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
-    return found
+                hashes[file] = sha256_file(Path(file))
+    return hashes
 
 
 def _task(name: str) -> str | dict[str, Any]:
@@ -150,9 +150,9 @@ async def _bounded(requests: Sequence[Any], one: Callable[..., Awaitable[T]]) ->
     return await asyncio.gather(*(gated(request) for request in requests))
 
 
-def _figures(found: Any) -> list[TaskFigure]:
+def _figures(results: Any) -> list[TaskFigure]:
     rows = []
-    for task, values in found["results"].items():
+    for task, values in results["results"].items():
         for key, value in values.items():
             metric, _, kind = key.partition(",")
             if not isinstance(value, int | float) or metric.endswith("_stderr") or not kind:
@@ -162,7 +162,7 @@ def _figures(found: Any) -> list[TaskFigure]:
                 TaskFigure(
                     task=task, metric=metric if kind == "none" else key, value=float(value),
                     stderr=float(error) if isinstance(error, int | float) else None,
-                    n=found["n-samples"][task]["effective"],
+                    n=results["n-samples"][task]["effective"],
                 )
             )  # fmt: skip
     return rows

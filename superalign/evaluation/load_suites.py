@@ -9,50 +9,42 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast, get_args
 
-from pydantic import BaseModel, ConfigDict
-
 from superalign.errors import PromptFileError
 from superalign.evaluation.items import Passage, PlainText, Suite, SuiteItem
 from superalign.evaluation.options import EvaluationOptions, SuiteSource
 from superalign.evaluation.public_suites import PUBLIC, data_folder, fetch
-from superalign.evaluation.row_to_item import Text, foreign_item, own_item
+from superalign.evaluation.row_to_item import foreign_item, own_item
 from superalign.files.find import prompt_path
+from superalign.files.hashes import sha256_file
 from superalign.files.tables import Layout, Row, chosen, read_table, record_of
 from superalign.files.yaml_lines import Faults, nearest, read_text
 from superalign.records.base import SuiteKind
-from superalign.files.hashes import sha256_file
 
 SAMPLE_SEED = 7
-"""Of the fixed sample that `limit` draws: the same prompts whichever model is measured."""
+"""Seed of the sample that `limit` draws: the same prompts whichever model is measured."""
 _LAYOUT = Layout("items", text="prompt", beside=("suite", "kind", "about", "source", "license"))
-
-
-class _PassageRow(BaseModel):
-    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
-    id: Text
-    text: Text
 
 
 def parse_source(spec: str, *, kind: SuiteKind | None = None, where: Iterable[str] = ()) -> SuiteSource:
     """`FILE` or `NAME=FILE[:n]`, and filters like `kind==standard` or `label!=unsafe`, as a command line gives them."""
-    found = re.fullmatch(r"(?:([^=/\\]+)=)?([^=].*?)(?::([1-9]\d*))?", spec)
-    if not found or found[2].endswith((":0", "=")):
+    parts = re.fullmatch(r"(?:([^=/\\]+)=)?([^=].*?)(?::([1-9]\d*))?", spec)
+    if not parts or parts[2].endswith((":0", "=")):
         raise PromptFileError(f"{spec}: not a suite", "write NAME=FILE or NAME=FILE:n, with n of at least 1")
     filters: dict[str, str] = {}
     for text in where:
-        parts = re.fullmatch(r"\s*([^=!\s]+)\s*(==?|!=)\s*[\"']?(.*?)[\"']?\s*", text)
-        if not parts:
+        condition = re.fullmatch(r"\s*([^=!\s]+)\s*(==?|!=)\s*[\"']?(.*?)[\"']?\s*", text)
+        if not condition:
             raise PromptFileError(f"{text}: not a filter", "write column==value or column!=value")
-        filters[parts[1]] = ("!" if parts[2] == "!=" else "") + parts[3]
-    limit = int(found[3]) if found[3] else None
-    return SuiteSource(file=found[2], name=found[1], kind=kind, where=filters, limit=limit)
+        filters[condition[1]] = ("!" if condition[2] == "!=" else "") + condition[3]
+    limit = int(parts[3]) if parts[3] else None
+    return SuiteSource(file=parts[2], name=parts[1], kind=kind, where=filters, limit=limit)
 
 
 def kind_and_source(spec: str) -> tuple[SuiteKind | None, str]:
-    """`KIND:REST` taken apart, where it is that: `harmful:5` is the suite of that name and a limit."""
+    """`KIND:REST` taken apart, else None and all of it: `harmful:5` is the suite of that name and a limit."""
     kind, colon, rest = spec.partition(":")
-    told = colon and kind in get_args(SuiteKind) and not re.fullmatch(r"\d*", rest)
-    return (cast("SuiteKind", kind), rest) if told else (None, spec)
+    names_kind = colon and kind in get_args(SuiteKind) and not re.fullmatch(r"\d*", rest)
+    return (cast("SuiteKind", kind), rest) if names_kind else (None, spec)
 
 
 def load_suites(options: EvaluationOptions, base_dir: Path | None = None) -> tuple[list[Suite], PlainText | None]:
@@ -142,13 +134,9 @@ def load_suite(source: SuiteSource, path: Path, *, limit: int | None = None) -> 
         random.Random(SAMPLE_SEED).shuffle(items)
         items = items[:wanted]
     return Suite(
-        name=source.name or str(head.get("suite", path.stem)),
-        kind=kind,
-        file=str(path),
-        sha256=sha256_file(path),
-        items=tuple(items),
-        duplicates=tuple(duplicates),
-    )
+        name=source.name or str(head.get("suite", path.stem)), kind=kind, file=str(path), sha256=sha256_file(path),
+        items=tuple(items), duplicates=tuple(duplicates),
+    )  # fmt: skip
 
 
 def load_plain_text(path: Path) -> PlainText:
@@ -164,8 +152,7 @@ def load_plain_text(path: Path) -> PlainText:
             rows = [Row(row.line, {"id": f"line-{row.line}", "text": row.values.get("text")}) for row in table.rows]
         else:
             name, rows = str(table.head.get("suite", name)), list(table.rows)
-        read = (record_of(_PassageRow, row, path, faults) for row in rows)
-        passages = [Passage(id=passage.id, text=passage.text) for passage in read if passage]
+        passages = [passage for row in rows if (passage := record_of(Passage, row, path, faults))]
         faults.raise_if_any()
     if not passages:
         raise PromptFileError(f"{path}: no passage", "write at least one paragraph of plain text")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from superalign.errors import PromptFileError
 from superalign.evaluation.items import Suite
+from superalign.files.text_filters import plain_words
 from superalign.records.base import Rate, Record
 
 _STEMS = """
@@ -47,16 +47,15 @@ def check_overlap(
     known: Sequence[KnownText], suites: Sequence[Suite], *, near_duplicate: float = 0.6, containment: float = 0.8
 ) -> None:
     """Raises PromptFileError that names both ids and files of every overlap (the first ten in full)."""
-    found = find_overlaps(known, suites, near_duplicate=near_duplicate, containment=containment)
-    if not found:
-        return
+    overlaps = find_overlaps(known, suites, near_duplicate=near_duplicate, containment=containment)
     lines = [
         f"{o.file}:{o.line}: {o.suite}/{o.item} repeats {o.known.id} of {o.known.file} (likeness {o.likeness:.2f})"
-        for o in found[:10]
+        for o in overlaps[:10]
     ]
-    more = f"\n... and {len(found) - 10} more" if len(found) > 10 else ""
-    hint = "a held-out prompt must be new to the learner and its critic: remove one of the two"
-    raise PromptFileError("\n".join(lines) + more, hint)
+    more = f"\n... and {len(overlaps) - 10} more" if len(overlaps) > 10 else ""
+    if overlaps:
+        hint = "a held-out prompt must be new to the learner and its critic: remove one of the two"
+        raise PromptFileError("\n".join(lines) + more, hint)
 
 
 def find_overlaps(
@@ -110,7 +109,7 @@ class TextIndex:
 
 
 def _words(text: str) -> Words:
-    words = tuple(re.findall(r"[^\W_]+", text.lower().replace("'", "").replace("\u2019", "")))
+    words = tuple(plain_words(text.replace("'", "").replace("\u2019", "")).split())
     return tuple(word for word in words if word not in STEMS) or words
 
 

@@ -89,7 +89,7 @@ class AgainstItem(Record):
 
 
 class Against(Record):
-    """What is known of one suite's replies besides their verdicts, by item: sums over its replies."""
+    """One suite's replies held against the reference, by item: sums over its replies."""
 
     tokens: tuple[float, ...] = ()
     logprobs: tuple[float, ...] = ()
@@ -100,16 +100,16 @@ class Against(Record):
 
 
 def outcomes(results: Iterable[ItemResult], kinds: Mapping[str, SuiteKind]) -> Items:
-    """What every item came to; kinds: of each suite."""
-    found: dict[tuple[str, str], tuple[int, int]] = {}
+    """What every item came to; kinds: suite -> its kind."""
+    items: dict[tuple[str, str], tuple[int, int]] = {}
     for result in results:
         label, _ = counted(kinds[result.suite])
         outcome = result.verdict.outcome
         judged = None if outcome == "unscored" else outcome == label
         holds = result.matched if label == "matched" else judged
-        hits, n = found.get((result.suite, result.item), (0, 0))
-        found[result.suite, result.item] = hits + (holds is True), n + (holds is not None)
-    return found
+        hits, n = items.get((result.suite, result.item), (0, 0))
+        items[result.suite, result.item] = hits + (holds is True), n + (holds is not None)
+    return items
 
 
 def compare(
@@ -169,8 +169,8 @@ def _contrast(suite: str, kind: SuiteKind, ours: Items, theirs: Items, against: 
 
 
 def _win(against: Against) -> Mean | None:
-    found = mean_of(against.wins)
-    return found and found.model_copy(update={"low": max(0.0, found.low), "high": min(1.0, found.high)})
+    mean = mean_of(against.wins)
+    return mean and mean.model_copy(update={"low": max(0.0, mean.low), "high": min(1.0, mean.high)})
 
 
 def _kl(against: Against) -> Mean | None:

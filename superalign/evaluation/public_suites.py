@@ -25,7 +25,7 @@ class Form(Record):
     hub: str | None = None
     """OWNER/NAME[/CONFIG][:SPLIT]."""
     reading: Mapping[str, str | bool] = Field(default_factory=dict)
-    """What the hub's loader needs besides."""
+    """Further arguments of the hub's loader."""
     columns: dict[str, str] = Field(default_factory=dict)
     where: dict[str, str] = Field(default_factory=dict)
 
@@ -118,37 +118,32 @@ PUBLIC: Mapping[str, PublicSuite] = {
 
 
 def data_folder(given: str | None, base_dir: Path | None) -> Path | None:
-    """The recipe's folder of public data, or the one that the environment names."""
+    """The recipe's folder of public data, relative to `base_dir`, or the one that the environment names."""
     if given is not None:
-        path = Path(given).expanduser()
-        return path if path.is_absolute() or base_dir is None else base_dir / path
+        return (base_dir or Path()) / Path(given).expanduser()
     named = os.environ.get(FOLDER)
     return Path(named).expanduser() if named else None
 
 
 def local_file(name: str, folder: Path | None) -> tuple[Form, Path] | None:
     """The form of a public suite that a folder holds, and its file."""
-    for form in PUBLIC[name].forms if folder is not None else ():
-        for file in form.files:
-            for path in (folder / file, folder / name / file) if folder is not None else ():
-                if path.is_file():
-                    return form, path
-    return None
+    if folder is None:
+        return None
+    files = (
+        (form, place / file) for form in PUBLIC[name].forms for file in form.files for place in (folder, folder / name)
+    )
+    return next(((form, path) for form, path in files if path.is_file()), None)
 
 
 def fetch(source: SuiteSource, folder: Path | None) -> tuple[SuiteSource, Path]:
     """A public suite's source, completed, and its file; raises PromptFileError with what to put where."""
     suite = PUBLIC[source.file]
-    found = local_file(source.file, folder) or _from_hub(source.file, suite, folder)
-    form, path = found
-    return source.model_copy(
-        update={
-            "name": source.name or source.file,
-            "kind": source.kind or suite.kind,
-            "columns": form.columns | source.columns,
-            "where": form.where | source.where,
-        }
-    ), path
+    form, path = local_file(source.file, folder) or _from_hub(source.file, suite, folder)
+    completed = {
+        "name": source.name or source.file, "kind": source.kind or suite.kind,
+        "columns": form.columns | source.columns, "where": form.where | source.where,
+    }  # fmt: skip
+    return source.model_copy(update=completed), path
 
 
 def _from_hub(name: str, suite: PublicSuite, folder: Path | None) -> tuple[Form, Path]:

@@ -8,10 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from superalign.evaluation.answer_keys import AnswerKey, Key, NumberKey, PatternKey
-from superalign.evaluation.items import SuiteItem
+from superalign.evaluation.items import AnswerKey, Key, NumberKey, PatternKey, SuiteItem, Text
 from superalign.files.tables import Row, column_of, record_of
 from superalign.files.yaml_lines import Faults
 from superalign.records.base import HAZARDS, Hazard, Intent, SuiteKind
@@ -19,7 +18,6 @@ from superalign.records.rollout import Message
 
 PROMPT_COLUMNS = ("prompt", "goal", "instruction", "question", "text", "behavior", "forbidden_prompt")
 ID_COLUMNS = ("id", "behaviorid", "index")
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Own = Literal["capability", "injection"]
 """Kinds that a file must name; the others follow from each item's intent and hazard."""
 

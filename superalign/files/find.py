@@ -1,7 +1,8 @@
-"""Where prompt files lie: beside the recipe, or among those that superalign ships."""
+"""Where files lie: prompt files beside the recipe or among those that superalign ships, and the user's cache."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from superalign.errors import PromptFileError
@@ -23,3 +24,17 @@ def prompt_path(name: str | Path, base_dir: Path | None = None) -> Path:
         if (root / name).exists():  # an absolute name stays as it is
             return root / name
     raise PromptFileError(f"{name}: no such prompt file", f"looked in {', '.join(dict.fromkeys(map(str, roots)))}")
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that superalign ships, by name."""
+    assets = _PACKAGE / "_assets" / "recipes"  # as in `prompt_roots`
+    folder = assets if assets.is_dir() else _PACKAGE.parent / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def cache_home() -> Path:
+    """`SUPERALIGN_HOME`, or else a folder of the user's cache (`XDG_CACHE_HOME`, ~/.cache)."""
+    if home := os.environ.get("SUPERALIGN_HOME"):
+        return Path(home).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "superalign"

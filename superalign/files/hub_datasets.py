@@ -8,27 +8,24 @@ import re
 from pathlib import Path
 
 from superalign.errors import PromptFileError
-from superalign.files.cache_dir import cache_home
+from superalign.files.find import cache_home
 
 HUB = "hub:"
 _NAME = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:/(?P<config>[\w.-]+))?(?::(?P<split>[\w.\[\]%:-]+))?")
 
 
 def hub_file(path: str, **reading: object) -> Path:
-    """The rows of `hub:OWNER/NAME[/CONFIG][:SPLIT]` (the split is `train` where none is named) as a local file.
+    """The rows of `hub:OWNER/NAME[/CONFIG][:SPLIT]`, by default of the split `train`, as a local file.
 
-    reading: what its loader needs besides, such as a delimiter. Raises PromptFileError for another form, and for what
-    can't be fetched.
+    reading: further arguments of the loader, such as a delimiter. Raises PromptFileError for another form, and for a
+    data set that can't be fetched.
     """
     named = _NAME.fullmatch(path.removeprefix(HUB))
     if named is None:
         raise PromptFileError(f"{path}: not a data set", f"write {HUB}OWNER/NAME, {HUB}OWNER/NAME/CONFIG:SPLIT")
     split = named["split"] or "train"
-    kept = (
-        cache_home()
-        / "hub"
-        / (re.sub(r"[^\w.-]+", "--", f"{named['id']}/{named['config'] or 'default'}/{split}") + ".jsonl")
-    )
+    name = re.sub(r"[^\w.-]+", "--", f"{named['id']}/{named['config'] or 'default'}/{split}")
+    kept = cache_home() / "hub" / f"{name}.jsonl"
     if kept.is_file():
         return kept
     import datasets  # it takes seconds, and only hub data sets need it

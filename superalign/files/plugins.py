@@ -6,25 +6,25 @@ A plug-in is code and may do whatever its user may; only prompt files are kept i
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import importlib.util
 import inspect
 import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
 from superalign.errors import PromptFileError
 from superalign.files.find import prompt_roots
+from superalign.files.hashes import sha256_bytes, sha256_file
 from superalign.files.yaml_lines import nearest
 from superalign.protocols import DropError
 
 Group = Literal["attackers", "critics", "checks"]
-"""What it plugs in as; `superalign.GROUP` is the group of entry points."""
+"""What a plug-in is; `superalign.GROUP` is its group of entry points."""
 _VERBS: Mapping[Group, tuple[str, tuple[str, ...]]] = {
     "attackers": ("attack", ("seed", "history")),
     "critics": ("critique", ("messages", "reply")),
@@ -41,41 +41,42 @@ class Plugin:
     path: Path
     """The file, or the package's folder."""
     sha256: str
-    """Of its source files."""
+    """Hash of its source files."""
     actor: Any
+    """The object of its class."""
     verb: str
+    """The name of the method that is called."""
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     @property
     def files(self) -> dict[str, Path]:
-        """Its source files, by what to call them."""
+        """Name in a run folder -> source file."""
         inside = sorted(self.path.rglob("*.py")) if self.path.is_dir() else [self.path]
         return {f"plugins/{file.relative_to(self.path.parent).as_posix()}": file for file in inside}
 
-    async def call(self, *given: Any) -> Any:
-        """What the plug-in returns, awaited where it is a coroutine; raises DropError for whatever it raises."""
+    async def call(self, *arguments: Any) -> Any:
+        """What the plug-in returns, awaited if it is a coroutine; raises DropError for whatever it raises."""
         method = getattr(self.actor, self.verb)
         try:
             if inspect.iscoroutinefunction(method):
-                return await method(*given)
+                return await method(*arguments)
             async with self._turn:  # in a thread, so that one that waits holds nobody up, but never twice at once
-                result = await asyncio.to_thread(method, *given)
+                result = await asyncio.to_thread(method, *arguments)
             return await result if inspect.isawaitable(result) else result
         except DropError:
             raise
         except Exception as error:
-            line = _line_in(self.path, error)
-            raise DropError(f"{self.path.name}:{line}: {type(error).__name__}: {error}") from error
+            raise DropError(f"{self.path.name}:{_line_in(self.path, error)}: {_in_words(error)}") from error
 
 
 def is_plugin(name: str, group: Group, base_dir: Path | None = None) -> bool:
     """Whether a name is meant as a plug-in: a `.py` file, a folder with code in it, an entry point."""
     if name.endswith(".py"):
         return True
-    found = _found(name, base_dir)
-    if found is not None and found.is_dir():
-        return (found / "__init__.py").is_file()
-    return found is None and name in entry_points(group=f"superalign.{group}").names
+    path = _path_of(name, base_dir)
+    if path is not None and path.is_dir():
+        return (path / "__init__.py").is_file()
+    return path is None and name in entry_points(group=f"superalign.{group}").names
 
 
 def entry_names(group: Group) -> list[str]:
@@ -91,7 +92,7 @@ def load_plugin(
     name: a path, relative to `base_dir`, or an entry point. Raises PromptFileError for what is not there, can't be
     imported, has not exactly one class with the method, or can't be made.
     """
-    path = _found(name, base_dir)
+    path = _path_of(name, base_dir)
     if path is not None:
         module = _imported(path)
         kind = _only_class(module, path, group)
@@ -109,9 +110,9 @@ def load_plugin(
     return Plugin(title, path, _sha256(path), actor, verb)
 
 
-def _found(name: str, base_dir: Path | None) -> Path | None:
-    looked = (root / name for root in prompt_roots(base_dir))
-    return next((path for path in looked if path.exists() and (path.suffix == ".py" or path.is_dir())), None)
+def _path_of(name: str, base_dir: Path | None) -> Path | None:
+    paths = (root / name for root in prompt_roots(base_dir))
+    return next((path for path in paths if path.exists() and (path.suffix == ".py" or path.is_dir())), None)
 
 
 def _imported(path: Path) -> ModuleType:
@@ -119,7 +120,7 @@ def _imported(path: Path) -> ModuleType:
     source = path / "__init__.py" if path.is_dir() else path
     if not source.is_file():
         raise PromptFileError(f"{path}: no __init__.py in this folder", "add one with the class, or name a .py file")
-    title = f"superalign_plugin_{_sha256(path)[:12]}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    title = f"superalign_plugin_{_sha256(path)[:12]}_{sha256_bytes(str(path))[:8]}"
     inside = [str(path)] if path.is_dir() else None
     spec = importlib.util.spec_from_file_location(title, source, submodule_search_locations=inside)
     assert spec is not None
@@ -131,7 +132,7 @@ def _imported(path: Path) -> ModuleType:
     except (Exception, SystemExit) as error:
         del sys.modules[title]
         at = error.lineno if isinstance(error, SyntaxError) and error.lineno else _line_in(path, error)
-        raise PromptFileError(f"{source}:{at}: import failed: {type(error).__name__}: {error}", "mend it") from error
+        raise PromptFileError(f"{source}:{at}: import failed: {_in_words(error)}", "mend it") from error
     return module
 
 
@@ -155,19 +156,16 @@ def _only_class(module: ModuleType, path: Path, group: Group) -> type:
 def _of_package(name: str, group: Group) -> type:
     points = entry_points(group=f"superalign.{group}")
     if name not in points.names:
-        known = entry_names(group)
-        hint = nearest(name, known) if known else f"no installed package has entry points superalign.{group}"
+        installed = entry_names(group)
+        hint = nearest(name, installed) if installed else f"no installed package has entry points superalign.{group}"
         raise PromptFileError(f"{name}: neither a .py file, a package folder nor an entry point", hint)
-    point: EntryPoint = points[name]
+    place = f"entry point {name} ({points[name].value})"
     try:
-        kind = point.load()
+        kind = points[name].load()
     except (Exception, SystemExit) as error:
-        raise PromptFileError(
-            f"entry point {name} ({point.value}): import failed: {type(error).__name__}: {error}", "mend the package"
-        ) from error
+        raise PromptFileError(f"{place}: import failed: {_in_words(error)}", "mend the package") from error
     if not inspect.isclass(kind) or not callable(getattr(kind, _VERBS[group][0], None)):
-        what = f"entry point {name} ({point.value}) is no class with a method {_VERBS[group][0]}"
-        raise PromptFileError(what, "let it name the class")
+        raise PromptFileError(f"{place} is no class with a method {_VERBS[group][0]}", "let it name the class")
     return kind
 
 
@@ -181,19 +179,19 @@ def _made(kind: type, path: Path, options: Mapping[str, Any]) -> Any:
         return kind(options=dict(options)) if takes else kind()
     except Exception as error:
         at = _line_in(path, error) if error.__traceback__ and error.__traceback__.tb_next else line
-        what = f"{path}:{at}: {kind.__name__} can't be made: {type(error).__name__}: {error}"
+        what = f"{path}:{at}: {kind.__name__} can't be made: {_in_words(error)}"
         raise PromptFileError(what, "its constructor may take `options`, a dict, and nothing else") from error
 
 
 def _sha256(path: Path) -> str:
     if path.is_file():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    digest = hashlib.sha256()
-    for file in sorted(path.rglob("*.py")):
-        digest.update(
-            f"{file.relative_to(path).as_posix()}\n{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode()
-        )
-    return digest.hexdigest()
+        return sha256_file(path)
+    files = sorted(path.rglob("*.py"))
+    return sha256_bytes("".join(f"{file.relative_to(path).as_posix()}\n{sha256_file(file)}\n" for file in files))
+
+
+def _in_words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _line_in(path: Path, error: BaseException) -> int:

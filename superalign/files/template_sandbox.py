@@ -17,17 +17,17 @@ import jinja2
 from jinja2 import meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from superalign.files import text_filters as encodings
+from superalign.files import text_filters
 
 MAX_SOURCE_CHARS = 100_000
 MAX_CHARS = 400_000
-"""What one rendering may read through filters, rollout through in loops and write, in characters."""
+"""What one rendering may read through filters, walk through in loops and write, in characters."""
 _ALLOWED = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.Getattr, nodes.Getitem,
     nodes.Filter, nodes.FilterBlock, nodes.Test, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not,
     nodes.If, nodes.CondExpr, nodes.For, nodes.Concat, nodes.Slice, nodes.Neg, nodes.Keyword, nodes.List, nodes.Tuple,
 )  # fmt: skip
-_SAID = {
+_OPERATORS = {
     "call": "a call", "mod": "%", "mul": "*", "pow": "**", "add": "+", "sub": "-", "div": "/", "floordiv": "//",
     "scopedevalcontextmodifier": "autoescape", "evalcontextmodifier": "autoescape",
 }  # fmt: skip
@@ -87,8 +87,8 @@ def _paid(filter: Callable[..., Any]) -> Callable[..., Any]:
 def _items(value: Any) -> list[Any]:
     """What a `for` goes over; a text is no list, or two loops over a long one would take minutes."""
     if isinstance(value, jinja2.Undefined | str) or not isinstance(value, list | tuple):
-        what = "a text" if isinstance(value, str) else type(value).__name__
-        raise jinja2.TemplateRuntimeError(f"a loop goes over a list, not over {what}")
+        kind = "a text" if isinstance(value, str) else type(value).__name__
+        raise jinja2.TemplateRuntimeError(f"a loop goes over a list, not over {kind}")
     _spend(len(value))
     return list(value)
 
@@ -107,7 +107,7 @@ _SANDBOX.globals.clear()
 _SANDBOX.tests = {name: _SANDBOX.tests[name] for name in ("defined", "undefined", "none", "string")}
 FILTERS: dict[str, Callable[..., Any]] = {
     name: _SANDBOX.filters[name] for name in ("first", "last", "length", "lower", "trim", "upper")
-} | {"sentence": sentence, "phrase": phrase, **encodings.FILTERS}
+} | {"sentence": sentence, "phrase": phrase, **text_filters.FILTERS}
 """What a template can do to a text: pure functions, the same for equal texts."""
 _SANDBOX.filters = {name: _paid(filter) for name, filter in FILTERS.items()} | {" items": _items}
 
@@ -153,10 +153,10 @@ def filled(template: jinja2.Template, slots: Mapping[str, object]) -> str:
 
 
 def _forbidden(tree: nodes.Template) -> Iterator[tuple[int, str]]:
-    for node in _rollout(tree):
+    for node in _nodes_of(tree):
         kind = type(node).__name__.lower()
         if not isinstance(node, _ALLOWED):
-            yield node.lineno or 1, f"{_SAID.get(kind, kind)} is not allowed here"
+            yield node.lineno or 1, f"{_OPERATORS.get(kind, kind)} is not allowed here"
         elif name := _private(node):
             yield node.lineno, f"{name} is out of reach"
         elif isinstance(node, nodes.For) and (node.recursive or node.find(nodes.For)):
@@ -172,14 +172,14 @@ def _unknown(tree: nodes.Template, nearest: Callable[[str, Collection[str]], str
             yield test.lineno, f"unknown test {test.name}; {nearest(test.name, _SANDBOX.tests)}"
 
 
-def _rollout(node: nodes.Node) -> Iterator[nodes.Node]:
+def _nodes_of(node: nodes.Node) -> Iterator[nodes.Node]:
     yield node
     for child in node.iter_child_nodes():
-        yield from _rollout(child)
+        yield from _nodes_of(child)
 
 
 def _private(node: nodes.Node) -> str:
-    """The name behind which Python's machinery lies, if the node reaches for one."""
+    """The name with a leading underscore that the node reaches for, behind which Python's machinery lies; else ""."""
     name = node.attr if isinstance(node, nodes.Getattr) else ""
     if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
         name = str(node.arg.value)
@@ -188,8 +188,8 @@ def _private(node: nodes.Node) -> str:
 
 def _slots(tree: nodes.Template) -> dict[str, int]:
     unbound = meta.find_undeclared_variables(tree) | _IMPLICIT
-    found: dict[str, int] = {}
+    first_lines: dict[str, int] = {}
     for node in tree.find_all(nodes.Name):
         if node.name in unbound:
-            found.setdefault(node.name, node.lineno)
-    return found
+            first_lines.setdefault(node.name, node.lineno)
+    return first_lines

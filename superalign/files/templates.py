@@ -6,7 +6,6 @@ does not know is an error at load.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import get_args
 
 import jinja2
 
+from superalign.files.hashes import sha256_bytes, sha256_file
 from superalign.files.template_sandbox import TemplateFault, compiled, filled
 from superalign.files.yaml_lines import Faults, Located, fail, load_yaml_with_lines, nearest, read_text
 from superalign.records.rollout import Message, Messages
@@ -57,14 +57,15 @@ class PromptTemplate:
 def load_prompt(path: Path, slots: Collection[str]) -> PromptTemplate:
     """Load a prompt file whose body may read `slots`; raises PromptFileError with every fault in it."""
     front, body, first_line = front_matter(path)
-    name, digest = str(front.data.get("name") or path.stem), hashlib.sha256(path.read_bytes()).hexdigest()
+    name, digest = str(front.data.get("name") or path.stem), sha256_file(path)
     return PromptTemplate(name, path, digest, front, *_read_turns(path, body, first_line, slots))
 
 
 def prompt_from_text(name: str, text: str, path: Path, line: int, slots: Collection[str]) -> PromptTemplate:
     """A template that stands in a row of another file; `line` is where its text begins (for faults)."""
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return PromptTemplate(name, path, digest, Located(path, {}, {(): line}), *_read_turns(path, text, line, slots))
+    return PromptTemplate(
+        name, path, sha256_bytes(text), Located(path, {}, {(): line}), *_read_turns(path, text, line, slots)
+    )
 
 
 def _read_turns(

@@ -171,6 +171,11 @@ def part(text: str, number: int, of: int) -> str:
     return " ".join(words[len(words) * (number - 1) // of : len(words) * number // of])
 
 
+def plain_words(text: str) -> str:
+    """Lower case, letters and digits only, single spaces: equal for texts that say the same words."""
+    return " ".join(re.findall(r"[^\W_]+", text.lower()))
+
+
 def _plain(text: str) -> str:
     """Small letters without accents."""
     return "".join(char for char in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(char))

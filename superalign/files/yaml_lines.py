@@ -1,4 +1,4 @@
-"""Users' files: text, YAML that knows its lines, and faults that name file, line and cure."""
+"""Users' files: text, YAML that knows its lines, and faults that name file, line and hint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from superalign.errors import PromptFileError
 _Model = TypeVar("_Model", bound=BaseModel)
 Loc = tuple[str | int, ...]  # where in a YAML document: ("seeds", 3, "goal")
 MOST_NAMED = 24
-"""Of the names that might have been meant."""
+"""The most names that `nearest` lists."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Faults:
     lines: list[str] = field(default_factory=list)
 
     def add(self, path: Path, line: int, what: str, hint: str = "") -> None:
-        """Note `path:line: what; cure`."""
+        """Note `path:line: what; hint`."""
         self.lines.append(f"{path}:{line}: {what}" + (f"; {hint}" if hint else ""))
 
     def add_invalid(self, path: Path, error: ValidationError, line_of: Callable[[Loc], int]) -> None:
@@ -56,7 +56,7 @@ class Located:
 
 
 def fail(path: Path, line: int, what: str, hint: str = "") -> NoReturn:
-    """Raises PromptFileError `path:line: what; cure`."""
+    """Raises PromptFileError `path:line: what; hint`."""
     raise PromptFileError(f"{path}:{line}: {what}", hint)
 
 
@@ -108,7 +108,7 @@ def load_yaml_with_lines(path: Path, text: str | None = None, first_line: int = 
         fail(path, first_line, f"not YAML: {error}")
     lines, faults, seen = dict[Loc, int](), Faults(), set[int]()
 
-    def rollout(node: yaml.Node, loc: Loc) -> None:
+    def visit(node: yaml.Node, loc: Loc) -> None:
         lines.setdefault(loc, node.start_mark.line + first_line)
         if id(node) in seen:  # an alias: descending again would never end on a recursive document
             return
@@ -119,10 +119,10 @@ def load_yaml_with_lines(path: Path, text: str | None = None, first_line: int = 
             if key and here in lines:
                 faults.add(path, key.start_mark.line + first_line, f"{key.value} is given twice")
             lines[here] = (key or child).start_mark.line + first_line
-            rollout(child, here)
+            visit(child, here)
 
     if root is not None:
-        rollout(root, ())
+        visit(root, ())
     faults.raise_if_any()
     return Located(path, data, lines)
 

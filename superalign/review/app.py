@@ -1,4 +1,4 @@
-"""The page: FastAPI routes over a Desk, rendered on the server; the script only turns keys into clicks."""
+"""The page: FastAPI routes over a Session, rendered on the server; the script only turns keys into clicks."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 
 from superalign.errors import RunFolderError
-from superalign.review.access import HEADERS, Entry
-from superalign.review.session import Card, Desk, FormError, prefilled
+from superalign.review.access import HEADERS, Access
+from superalign.review.session import Card, FormError, Session, prefilled
 from superalign.review.visible_text import Piece, pieces, quotes, visible
 
 _PAGES = Path(__file__).parent / "pages"
@@ -23,9 +23,9 @@ _MAX_BODY = 1 << 20  # bytes of a form; a better answer is far shorter
 _MAX_FIELDS = 20
 
 
-def make_app(desk: Desk, entry: Entry) -> FastAPI:
-    """The application of one person's desk behind one entry."""
-    app = guarded(entry, HEADERS)
+def make_app(session: Session, access: Access) -> FastAPI:
+    """The application of one person's session, for those whom `access` lets in."""
+    app = guarded(access, HEADERS)
     pages = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_PAGES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -38,7 +38,7 @@ def make_app(desk: Desk, entry: Entry) -> FastAPI:
 
     @app.get("/")
     async def page() -> Response:
-        return HTMLResponse(pages.get_template("page.html").render(_shown(desk, entry)))
+        return HTMLResponse(pages.get_template("page.html").render(_shown(session, access)))
 
     @app.get("/static/{name}")
     async def static(name: str) -> Response:
@@ -48,17 +48,17 @@ def make_app(desk: Desk, entry: Entry) -> FastAPI:
 
     @app.post("/judge")
     async def judge(request: Request) -> Response:
-        return await _take(request, entry, desk.judge)
+        return await _take(request, access, session.judge)
 
     @app.post("/undo")
     async def undo(request: Request) -> Response:
-        return await _take(request, entry, desk.undo)
+        return await _take(request, access, session.undo)
 
     return app
 
 
-def guarded(entry: Entry, headers: Mapping[str, str]) -> FastAPI:
-    """An application without pages that answers those whom the entry lets in, every answer with these headers."""
+def guarded(access: Access, headers: Mapping[str, str]) -> FastAPI:
+    """An application without pages that answers those whom the access lets in, every answer with these headers."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.middleware("http")
@@ -66,15 +66,15 @@ def guarded(entry: Entry, headers: Mapping[str, str]) -> FastAPI:
         cookies = dict(request.cookies)
         token = request.query_params.get("token")
         arrives = request.method == "GET" and request.url.path == "/" and token is not None
-        if arrives and entry.opens(token or ""):
-            cookies[entry.cookie] = token or ""
-        reason = entry.refuses(request.method, request.headers, cookies)
+        if arrives and access.opens(token or ""):
+            cookies[access.cookie] = token or ""
+        reason = access.refuses(request.method, request.headers, cookies)
         response: Response
         if reason is not None:
             response = PlainTextResponse(f"refused: {reason}\n", 403)
         elif arrives:
             response = RedirectResponse("/", 303)  # so that the token leaves the address bar
-            response.set_cookie(entry.cookie, entry.token, httponly=True, samesite="strict", path="/")
+            response.set_cookie(access.cookie, access.token, httponly=True, samesite="strict", path="/")
         else:
             response = await call_next(request)
         response.headers.update(headers)
@@ -83,12 +83,12 @@ def guarded(entry: Entry, headers: Mapping[str, str]) -> FastAPI:
     return app
 
 
-async def _take(request: Request, entry: Entry, act: Callable[[dict[str, str]], None]) -> Response:
-    """What was said is on the disk before the answer leaves."""
+async def _take(request: Request, access: Access, act: Callable[[dict[str, str]], None]) -> Response:
+    """Write what a form says: it is on the disk before the answer leaves."""
     form = await _form(request)
     if form is None:
         return PlainTextResponse(f"not written: no form, or over {_MAX_BODY} bytes\n", 400)
-    reason = entry.refuses_form(form)
+    reason = access.refuses_form(form)
     if reason is not None:
         return PlainTextResponse(f"refused: {reason}\n", 403)
     act(form)
@@ -109,21 +109,21 @@ async def _form(request: Request) -> dict[str, str] | None:
         return None
 
 
-def _shown(desk: Desk, entry: Entry) -> dict[str, Any]:
-    view = desk.view()
+def _shown(session: Session, access: Access) -> dict[str, Any]:
+    view = session.view()
     card, last = view.card, view.last
     return {
-        "run": desk.board.name,
-        "author": desk.author,
-        "reveal": desk.reveal,
-        "mode": desk.board.options.mode,
-        "csrf": entry.csrf,
+        "run": session.queue.name,
+        "author": session.author,
+        "reveal": session.reveal,
+        "mode": session.queue.options.mode,
+        "csrf": access.csrf,
         "form_id": secrets.token_hex(16),
         "undo_id": secrets.token_hex(16),
         "card": card,
-        "shown": desk.shown(card).sha256 if card else "",
-        "reply": _reply(card, desk.reveal == "before") if card else [],
-        "prefilled": prefilled(card, desk.reveal) if card else "",
+        "shown": session.shown(card).sha256 if card else "",
+        "reply": _reply(card, session.reveal == "before") if card else [],
+        "prefilled": prefilled(card, session.reveal) if card else "",
         "last": last,
         "last_reply": _reply(last, True) if last else [],
         "differs": _differs(last) if last else False,
@@ -141,5 +141,5 @@ def _reply(card: Card, verdict_shown: bool) -> list[Piece]:
 
 def _differs(card: Card) -> bool:
     """Whether the person and the critic say different things."""
-    said, verdict = card.said, card.answer.verdict
-    return said is not None and said.action == "judge" and (verdict is None or verdict.outcome != said.judgement)
+    label, verdict = card.label, card.answer.verdict
+    return label is not None and label.action == "judge" and (verdict is None or verdict.outcome != label.judgement)

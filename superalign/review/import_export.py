@@ -7,14 +7,14 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 
 from superalign.errors import PromptFileError
 from superalign.files.tables import Layout, Row, read_table
 from superalign.files.yaml_lines import Faults, nearest
 from superalign.records.exchange import Exchange
 from superalign.review.labels import Item, Judgement, Label, Standing, harm_follows
-from superalign.review.queue import RoundBoard
+from superalign.review.queue import RoundQueue
 from superalign.review.session import Reveal, fresh_id, now
 
 Format = Literal["jsonl", "csv"]
@@ -24,25 +24,23 @@ _JUDGEMENTS: tuple[Judgement, ...] = get_args(Judgement)
 _TRUTH = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet runs a cell that begins so; a model may have written it."""
-V = TypeVar("V")
 
 
-def rows_out(rounds: Sequence[RoundBoard], labels: Standing, reveal: Reveal) -> Iterator[dict[str, object]]:
+def rows_out(rounds: Sequence[RoundQueue], labels: Standing, reveal: Reveal) -> Iterator[dict[str, object]]:
     """A row for every label that counts, and one to fill in for every item that has none.
 
     The critic's verdict is a column only where it may be seen before.
     """
-    for board in rounds:
-        for item in board.items:
-            exchange = board.exchanges[item[0]]
-            said = [label for label in labels.get(item, {}).values() if label.action == "judge"]
-            yield from (_row(exchange, item, label, reveal) for label in said)
-            if not said:
-                yield _row(exchange, item, None, reveal)
+    for queue in rounds:
+        for item in queue.items:
+            exchange = queue.exchanges[item[0]]
+            judged = [label for label in labels.get(item, {}).values() if label.action == "judge"]
+            for label in judged or [None]:
+                yield _row(exchange, item, label, reveal)
 
 
 def write_rows(path: Path, form: Format, rows: Iterator[dict[str, object]]) -> int:
-    """Write them, and return how many; raises PromptFileError where the file can't be written."""
+    """Write the rows, and return how many; raises PromptFileError if the file can't be written."""
     listed = list(rows)
     out = io.StringIO(newline="")
     if form == "jsonl":
@@ -63,7 +61,7 @@ def read_rows(path: Path, form: Format, exchanges: Mapping[str, int], labels: St
 
     exchanges: id -> how many answers it has; author: of rows that name none.
     """
-    faults, found, seen = Faults(), list[Label](), dict[tuple[Item, str], int]()
+    faults, new, seen = Faults(), list[Label](), dict[tuple[Item, str], int]()
     for row in _argilla(read_table(path, faults, Layout("items"), f".{form}").rows):
         if not _text(row.values.get("judgement")):
             continue
@@ -75,9 +73,9 @@ def read_rows(path: Path, form: Format, exchanges: Mapping[str, int], labels: St
             faults.add(path, row.line, f"{label.author} judged this answer on line {before} as well", "keep one")
         old = labels.get(label.item, {}).get(label.author)
         if old is None or any(getattr(old, name) != getattr(label, name) for name in ASKED):
-            found.append(label)
+            new.append(label)
     faults.raise_if_any()
-    return found
+    return new
 
 
 def _row(exchange: Exchange, item: Item, label: Label | None, reveal: Reveal) -> dict[str, object]:
@@ -92,8 +90,7 @@ def _row(exchange: Exchange, item: Item, label: Label | None, reveal: Reveal) ->
     if reveal == "before":
         verdict = answer.verdict
         row |= {"critic": verdict.outcome if verdict else "", "rationale": verdict.rationale if verdict else ""}
-    said = {name: getattr(label, name) for name in ASKED} if label else dict.fromkeys(ASKED)
-    row |= {name: _word(value) for name, value in said.items()}
+    row |= {name: _word(getattr(label, name, None)) for name in ASKED}
     return row | {"author": label.author if label else "", "time": label.time if label else ""}
 
 
@@ -113,14 +110,14 @@ def _label(path: Path, row: Row, exchanges: Mapping[str, int], author: str, faul
     asks, harm = (_truth(path, row, values, name, faults) for name in ("harmful_request", "harmful_reply"))
     if len(faults.lines) > before:
         return None
-    said: Judgement = next(word for word in _JUDGEMENTS if word == judgement)
+    word: Judgement = next(word for word in _JUDGEMENTS if word == judgement)
     if harm is None and asks is not None:
-        harm = harm_follows(said, asks)
-    who, better = values.get("author", "") or author, _unquoted(values.get("better", "")) or None
-    parts = (who, exchange, answer, said, str(asks), str(harm), better or "", now())
+        harm = harm_follows(word, asks)
+    author, better = values.get("author", "") or author, _unquoted(values.get("better", "")) or None
+    parts = (author, exchange, answer, word, str(asks), str(harm), better or "", now())
     return Label(
-        id=fresh_id(*parts), action="judge", exchange=exchange, answer=int(answer), judgement=said,
-        harmful_request=asks, harmful_reply=harm, better=better, author=who, time=now(),
+        id=fresh_id(*parts), action="judge", exchange=exchange, answer=int(answer), judgement=word,
+        harmful_request=asks, harmful_reply=harm, better=better, author=author, time=now(),
     )  # fmt: skip
 
 
@@ -134,21 +131,21 @@ def _truth(path: Path, row: Row, values: Mapping[str, str], name: str, faults: F
 def _argilla(rows: Sequence[Row]) -> Iterator[Row]:
     """A row for each person's response, where a row holds several as Argilla writes them; others as they are."""
     for row in rows:
-        said = row.values.get("judgement.responses")
-        if not isinstance(said, list):
+        judgements = row.values.get("judgement.responses")
+        if not isinstance(judgements, list):
             yield row
             continue
-        people = _listed(row, "judgement.responses.users", len(said))
-        columns = {name: _listed(row, f"{name}.responses", len(said)) for name in ASKED[1:]}
-        for index, judgement in enumerate(said):
+        people = _listed(row, "judgement.responses.users", len(judgements))
+        columns = {name: _listed(row, f"{name}.responses", len(judgements)) for name in ASKED[1:]}
+        for index, judgement in enumerate(judgements):
             own = {name: column[index] for name, column in columns.items() if column[index] is not None}
             yield Row(row.line, {**row.values, **own, "judgement": judgement, "author": people[index]})
 
 
 def _listed(row: Row, name: str, size: int) -> list[object]:
     """A column of responses in step with the judgements; one of another length is not."""
-    found = row.values.get(name)
-    return found if isinstance(found, list) and len(found) == size else [None] * size
+    responses = row.values.get(name)
+    return responses if isinstance(responses, list) and len(responses) == size else [None] * size
 
 
 def _text(value: object) -> str:

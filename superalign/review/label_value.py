@@ -6,12 +6,12 @@ Pure but for the embedder that may be handed in.
 from __future__ import annotations
 
 import heapq
-import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from superalign.files.text_filters import plain_words
 from superalign.pairing.training_examples import PairingOptions, compile_exchange
 from superalign.records.base import Rate, Record
 from superalign.records.exchange import Exchange, Verdict
@@ -35,9 +35,9 @@ class QueueItem(Record):
     exchange: str
     answer: int
     value: Rate
-    """Of a label: the product of doubt, consequence and what novelty leaves."""
+    """What a label is worth: doubt times consequence times what novelty leaves."""
     disagreement: Rate
-    """Of the critics in a committee; 0 where there is one critic."""
+    """How far a committee's critics disagree; 0 with one critic."""
     uncertainty: Rate
     """1 where the score or the harm of the request is 0.5, or where there is no verdict."""
     consequence: Rate
@@ -65,9 +65,8 @@ def rank(
     known: requests that are labelled; held_out: prompts of the evaluation, as `plain_words` gives them, which are never
     asked about; embed: for novelty in meaning, else in words.
     """
-    best = heapq.nlargest(
-        max(places * _POOL, 64), (c for e in exchanges for c in _candidates(e, pairing, held_out)), key=_order
-    )
+    candidates = (one for exchange in exchanges for one in _candidates(exchange, pairing, held_out))
+    best = heapq.nlargest(max(places * _POOL, 64), candidates, key=lambda one: (one[0].value, one[1]))
     texts = [request for _, _, request in best]
     likeness = _likeness([*texts, *known], embed)
     nearest = likeness[: len(best), len(best) :].max(axis=1, initial=0.0)  # (candidates,)
@@ -81,11 +80,6 @@ def rank(
         left.remove(top)
         nearest = np.maximum(nearest, likeness[: len(best), top])
     return queue
-
-
-def plain_words(text: str) -> str:
-    """Lower case, letters and digits only: by which a held-out prompt is known again."""
-    return " ".join(re.findall(r"[^\W_]+", text.lower()))
 
 
 def _candidates(
@@ -107,31 +101,19 @@ def _candidates(
         doubt = max(_LEAST_DOUBT, 1 - (1 - disagreement) * (1 - uncertainty))
         items.append(
             QueueItem(
-                exchange=exchange.id,
-                answer=index,
-                value=round(doubt * consequence, 4),
-                disagreement=round(disagreement, 4),
-                uncertainty=round(uncertainty, 4),
-                consequence=consequence,
+                exchange=exchange.id, answer=index, value=round(doubt * consequence, 4),
+                disagreement=round(disagreement, 4), uncertainty=round(uncertainty, 4), consequence=consequence,
                 novelty=1.0,
             )
-        )
+        )  # fmt: skip
     top = max(items, key=lambda item: (item.value, -item.answer))
-    return [(top, _tie(exchange.id), request)]
+    tie = derive_seed(0, "review", exchange.id) / 2**31  # spreads equal values over the round, not by name
+    return [(top, tie, request)]
 
 
 def is_held_out(exchange: Exchange, held_out: Collection[str]) -> bool:
     """Whether the attack asks what an evaluation asks."""
     return any(plain_words(m.content) in held_out for m in exchange.attack.messages if m.role == "user")
-
-
-def _order(candidate: tuple[QueueItem, float, str]) -> tuple[float, float]:
-    return candidate[0].value, candidate[1]
-
-
-def _tie(exchange_id: str) -> float:
-    """Spreads equal values over the round instead of taking them by name."""
-    return derive_seed(0, "review", exchange_id) / 2**31
 
 
 def _uncertainty(verdict: Verdict | None) -> float:
@@ -150,11 +132,11 @@ def _likeness(texts: Sequence[str], embed: Embed | None) -> NDArray[np.float64]:
         vectors = embed(texts).astype(np.float64)
         return np.clip(vectors @ vectors.T, 0.0, 1.0)
     shingles = [_shingles(text) for text in texts]
-    found = np.zeros((len(texts), len(texts)))
+    shared = np.zeros((len(texts), len(texts)))
     for i, one in enumerate(shingles):
         for j in range(i + 1):
-            found[i, j] = found[j, i] = len(one & shingles[j]) / len(one | shingles[j])
-    return found
+            shared[i, j] = shared[j, i] = len(one & shingles[j]) / len(one | shingles[j])
+    return shared
 
 
 def _shingles(text: str) -> frozenset[tuple[str, ...]]:

@@ -35,7 +35,7 @@ class Shown(Record):
     """What the person had before them."""
 
     sha256: str
-    """Of the conversation, the reply and, where it was there, the verdict."""
+    """Hash of the conversation, the reply and, if it was shown, the verdict."""
     verdict: Literal["before", "after"]
     """Whether the critic's verdict was there before the person judged, or only after."""
 
@@ -44,7 +44,7 @@ class Label(Record):
     """What one person said of one answer, at one time."""
 
     id: str = Field(min_length=1)
-    """Of the form that was sent, so that one sent twice is one label."""
+    """The id of the form that was sent, so that one sent twice is one label."""
     action: Literal["judge", "skip", "undo"]
     """undo: the author has no label of this answer any more."""
     exchange: str
@@ -92,7 +92,7 @@ class Taught(Record):
     """Whether the reply is; None: not said."""
 
 
-class LabelBook(SharedJournal[Label]):
+class LabelJournal(SharedJournal[Label]):
     """The labels of a run folder."""
 
     def __init__(self, run: Path) -> None:
@@ -100,24 +100,24 @@ class LabelBook(SharedJournal[Label]):
 
 
 def standing(labels: Iterable[Label]) -> dict[Item, dict[str, Label]]:
-    """What counts of a book: the last line of each author about each answer, unless it undoes."""
-    found: dict[Item, dict[str, Label]] = {}
+    """The labels that count: the last line of each author about each answer, unless it undoes."""
+    counting: dict[Item, dict[str, Label]] = {}
     for label in labels:
-        said = found.setdefault(label.item, {})
-        said.pop(label.author, None)
+        by_author = counting.setdefault(label.item, {})
+        by_author.pop(label.author, None)
         if label.action != "undo":
-            said[label.author] = label
-    return {item: said for item, said in found.items() if said}
+            by_author[label.author] = label
+    return {item: by_author for item, by_author in counting.items() if by_author}
 
 
 def judged(labels: Standing) -> dict[str, list[Label]]:
     """Exchange id -> the judgements that count, skips left out."""
-    found: defaultdict[str, list[Label]] = defaultdict(list)
-    for said in labels.values():
-        for label in said.values():
+    judgements: defaultdict[str, list[Label]] = defaultdict(list)
+    for by_author in labels.values():
+        for label in by_author.values():
             if label.action == "judge":
-                found[label.exchange].append(label)
-    return dict(found)
+                judgements[label.exchange].append(label)
+    return dict(judgements)
 
 
 def apply_labels(exchange: Exchange, labels: Sequence[Label]) -> Exchange:
@@ -126,13 +126,13 @@ def apply_labels(exchange: Exchange, labels: Sequence[Label]) -> Exchange:
     labels: those of the exchange that count. Where people disagree the majority holds; where they are equally many the
     critic decides between them, and where it says something else again the answer is unscored.
     """
-    said: defaultdict[int, list[Label]] = defaultdict(list)
+    by_answer: defaultdict[int, list[Label]] = defaultdict(list)
     for label in labels:
         if label.exchange == exchange.id and label.action == "judge":
-            said[label.answer].append(label)
-    if not said:
+            by_answer[label.answer].append(label)
+    if not by_answer:
         return exchange
-    answers = [_override(exchange, a, said[i]) if i in said else a for i, a in enumerate(exchange.answers)]
+    answers = [_override(exchange, a, by_answer[i]) if i in by_answer else a for i, a in enumerate(exchange.answers)]
     return exchange.model_copy(update={"answers": tuple(answers), "comparison": None})
 
 
@@ -140,22 +140,18 @@ def lessons(exchange: Exchange, labels: Sequence[Label]) -> list[Taught]:
     """What a probe learns from the labels of an exchange: a row for each answer that people agreed on."""
     rows = []
     for index, answer in enumerate(apply_labels(exchange, labels).answers):
-        own = [label for label in labels if label.answer == index]
+        of_answer = [label for label in labels if label.answer == index]
         verdict = answer.verdict
-        if not own or verdict is None or verdict.refusal is None:
+        if not of_answer or verdict is None or verdict.refusal is None:
             continue
-        harmful = None if all(label.harmful_request is None for label in own) else verdict.request_harmful
+        harmful = None if all(label.harmful_request is None for label in of_answer) else verdict.request_harmful
         rows.append(
             Taught(
-                exchange=exchange.id,
-                answer=index,
-                prompt=exchange.attack.messages,
-                reply=answer.generation.text,
-                harmful=_likely(harmful),
-                refusal=verdict.refusal,
+                exchange=exchange.id, answer=index, prompt=exchange.attack.messages, reply=answer.generation.text,
+                harmful=_likely(harmful), refusal=verdict.refusal,
                 harmful_reply=None if harmful is None else _likely(verdict.harm),
             )
-        )
+        )  # fmt: skip
     return rows
 
 
@@ -170,8 +166,8 @@ def _override(exchange: Exchange, answer: Answer, labels: Sequence[Label]) -> An
     asks = _majority([label.harmful_request for label in labels], guessed)
     if asks is None:
         asks = exchange.attack.seed.intent == "harmful"
-    said = critic.refusal if critic else None
-    judgement: Judgement | None = _majority([label.judgement for label in labels], JUDGEMENTS[said] if said else None)
+    critics = JUDGEMENTS[critic.refusal] if critic and critic.refusal else None
+    judgement = _majority([label.judgement for label in labels], critics)
     if judgement is None:
         return answer.model_copy(update={"verdict": _verdict(asks, None, None, None, "People disagree about it.")})
     harm = _majority([label.harmful_reply for label in labels], None)
@@ -191,13 +187,9 @@ def _override(exchange: Exchange, answer: Answer, labels: Sequence[Label]) -> An
 
 
 def _verdict(asks: bool, refusal: Refusal | None, harm: bool | None, score: float | None, reason: str) -> Verdict:
+    harmful = None if harm is None else float(harm)
     return Verdict(
-        critic=PERSON,
-        request_harmful=float(asks),
-        refusal=refusal,
-        harm=None if harm is None else float(harm),
-        score=score,
-        rationale=reason,
+        critic=PERSON, request_harmful=float(asks), refusal=refusal, harm=harmful, score=score, rationale=reason
     )
 
 

@@ -1,31 +1,23 @@
-"""One person at one run: what is next, what was said, what can be undone, and how far it is."""
+"""One person at one run: what is next, what they judged, what can be undone, how far they are and who agrees."""
 
 from __future__ import annotations
 
-import hashlib
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import combinations
 from typing import Literal, TypeVar, get_args
 
 from superalign.errors import RunFolderError
-from superalign.records.exchange import Answer, Exchange, Verdict
-from superalign.review.agreement import Agreement, agreements
-from superalign.review.label_value import QueueItem
-from superalign.review.labels import (
-    Item,
-    Judgement,
-    Label,
-    LabelBook,
-    Shown,
-    Standing,
-    harm_follows,
-    standing,
-)
-from superalign.review.queue import Board, RoundBoard
-from superalign.review.visible_text import visible
 from superalign.files.hashes import sha256_bytes
+from superalign.records.base import Rate, Record
+from superalign.records.exchange import Answer, Exchange
+from superalign.review.label_value import QueueItem
+from superalign.review.labels import Item, Judgement, Label, LabelJournal, Shown, Standing, harm_follows, standing
+from superalign.review.queue import RoundQueue, RunQueue
+from superalign.review.visible_text import visible
 from superalign.store.atomic import canonical
 from superalign.store.run_folder import RunFolder
 
@@ -43,7 +35,7 @@ class Card:
     index: int
     reason: QueueItem | None
     """Why it is asked about."""
-    said: Label | None = None
+    label: Label | None = None
     """What the person said of it."""
 
     @property
@@ -82,29 +74,50 @@ class View:
     agreement: tuple[Agreement, ...]
 
 
+class Agreement(Record):
+    """Two authors, over the answers that both judged."""
+
+    authors: tuple[str, str]
+    items: int
+    agreed: Rate
+    """Share with the same judgement."""
+    kappa: float | None
+    """Cohen's kappa (1960), 1 perfect, 0 chance; None: only one judgement occurs, so chance alone explains it all."""
+
+
 class FormError(RunFolderError):
     """A form that does not fit what is there (any more)."""
 
 
-class Desk:
-    """Reads everything anew from the run folder at each call, so that it knows of other desks and of a running loop."""
+class Session:
+    """Reads everything anew from the run folder at each call, and so knows of other sessions and of a running loop."""
 
     def __init__(self, folder: RunFolder, author: str, reveal: Reveal) -> None:
         self.author, self.reveal = author, reveal
-        self.board = Board(folder)
-        self.book = LabelBook(folder.path)
+        self.queue = RunQueue(folder)
+        self.journal = LabelJournal(folder.path)
 
     def view(self) -> View:
-        """What is next for this author, in the order of rounds, the newest first, and of worth."""
-        labels = self.book.read()
-        counts = standing(labels)
-        rounds = self.board.rounds(counts)
-        cards = (self._card(board, item) for board in reversed(rounds) for item in self._open(board, counts))
+        """What is next for this author: the newest round first, and in it the answer most worth a label."""
+        labels = self.journal.read()
+        counting = standing(labels)
+        rounds = self.queue.rounds(counting)
+        open_items = [[item for item in queue.items if self.author not in counting.get(item, {})] for queue in rounds]
+        cards = (
+            _card(queue, item)
+            for queue, items in zip(reversed(rounds), reversed(open_items), strict=True)
+            for item in items
+        )
+        trail = _trail(labels, self.author)
+        last = (_card(queue, trail[-1].item, trail[-1]) for queue in rounds if trail and trail[-1].item in queue.items)
         return View(
             card=next(cards, None),
-            last=self._last(labels, rounds),
-            progress=tuple(self._progress(board, counts) for board in rounds),
-            agreement=tuple(agreements(counts)),
+            last=next(last, None),
+            progress=tuple(
+                Progress(queue.number, len(queue.items) - len(items), len(queue.items))
+                for queue, items in zip(rounds, open_items, strict=True)
+            ),
+            agreement=tuple(agreements(counting)),
         )
 
     def judge(self, form: Mapping[str, str]) -> None:
@@ -129,7 +142,7 @@ class Desk:
 
     def undo(self, form: Mapping[str, str]) -> None:
         """Take back what the author said last; raises FormError where that is no longer what the page showed."""
-        labels = self.book.read()
+        labels = self.journal.read()
         if any(label.id == form.get("id") for label in labels):
             return
         last = _trail(labels, self.author)
@@ -141,17 +154,17 @@ class Desk:
             id=form["id"], action="undo", exchange=last[-1].exchange, answer=last[-1].answer,
             author=self.author, time=now(),
         )  # fmt: skip
-        self.book.append([undone])
+        self.journal.append([undone])
 
     def shown(self, card: Card) -> Shown:
         """The hash of what is before the person, and whether the verdict is."""
         verdict = card.answer.verdict if self.reveal == "before" else None
-        what = {
+        content = {
             "messages": [message.model_dump(mode="json") for message in card.exchange.attack.messages],
             "reply": card.answer.generation.text,
             "verdict": verdict.model_dump(mode="json") if verdict else None,
         }
-        return Shown(sha256=sha256_bytes(canonical(what)), verdict=self.reveal)
+        return Shown(sha256=sha256_bytes(canonical(content)), verdict=self.reveal)
 
     def _write(self, card: Card, form: Mapping[str, str], **fields: object) -> None:
         shown = self.shown(card)
@@ -159,32 +172,16 @@ class Desk:
             raise FormError("the page is older than what is there now", "load it again")
         label = {"id": form["id"], "exchange": card.item[0], "answer": card.item[1], "author": self.author,
                  "time": now(), "shown": shown} | fields  # fmt: skip
-        self.book.append([Label.model_validate(label)])
+        self.journal.append([Label.model_validate(label)])
 
     def _of_form(self, form: Mapping[str, str]) -> Card:
         exchange, answer = form.get("exchange", ""), form.get("answer", "")
         if not _ID.fullmatch(form.get("id", "")) or not re.fullmatch("[0-9]{1,6}", answer):
             raise FormError("the form is incomplete", "load the page again")
-        for board in self.board.rounds(standing(self.book.read())):
-            if (exchange, int(answer)) in board.items:
-                return self._card(board, (exchange, int(answer)))
+        for queue in self.queue.rounds(standing(self.journal.read())):
+            if (exchange, int(answer)) in queue.items:
+                return _card(queue, (exchange, int(answer)))
         raise FormError(f"{exchange}, answer {answer}: nobody is asked about it", "load the page again")
-
-    def _card(self, board: RoundBoard, item: Item, said: Label | None = None) -> Card:
-        return Card(board.exchanges[item[0]], item[1], board.reasons.get(item), said)
-
-    def _open(self, board: RoundBoard, counts: Standing) -> list[Item]:
-        return [item for item in board.items if self.author not in counts.get(item, {})]
-
-    def _progress(self, board: RoundBoard, counts: Standing) -> Progress:
-        return Progress(board.number, len(board.items) - len(self._open(board, counts)), len(board.items))
-
-    def _last(self, labels: list[Label], rounds: list[RoundBoard]) -> Card | None:
-        trail = _trail(labels, self.author)
-        for board in rounds if trail else ():
-            if trail[-1].item in board.items:
-                return self._card(board, trail[-1].item, trail[-1])
-        return None
 
 
 def prefilled(card: Card, reveal: Reveal) -> str:
@@ -192,14 +189,27 @@ def prefilled(card: Card, reveal: Reveal) -> str:
 
     Hidden characters stand there by their code, so that none gets into a person's answer unseen.
     """
-    verdict: Verdict | None = card.answer.verdict
-    known = verdict.better if verdict and reveal == "before" else None
-    return visible(known or card.answer.generation.text).strip()
+    verdict = card.answer.verdict
+    better = verdict.better if verdict and reveal == "before" else None
+    return visible(better or card.answer.generation.text).strip()
+
+
+def agreements(labels: Standing) -> list[Agreement]:
+    """One for each two authors who judged an answer in common, by name."""
+    judgements: defaultdict[tuple[str, str], list[tuple[Judgement, Judgement]]] = defaultdict(list)
+    for by_author in labels.values():
+        judged = {name: label.judgement for name, label in sorted(by_author.items()) if label.judgement is not None}
+        for one, other in combinations(judged, 2):
+            judgements[one, other].append((judged[one], judged[other]))
+    return [
+        Agreement(authors=pair, items=len(both), agreed=sum(a == b for a, b in both) / len(both), kappa=_kappa(both))
+        for pair, both in sorted(judgements.items())
+    ]
 
 
 def fresh_id(*parts: str) -> str:
-    """An id that follows from what is said, for labels that come from a file."""
-    return hashlib.sha256("\x00".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
+    """An id made of a label's content, for labels that come from a file."""
+    return sha256_bytes("\x00".join(parts).encode("utf-8", "replace"))[:32]
 
 
 def now() -> str:
@@ -207,8 +217,21 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def _kappa(both: list[tuple[Judgement, Judgement]]) -> float | None:
+    if len({judgement for pair in both for judgement in pair}) == 1:
+        return None
+    from sklearn.metrics import cohen_kappa_score  # here, for it takes a second that the page need not wait for
+
+    first, second = zip(*both, strict=True)
+    return float(cohen_kappa_score(first, second))
+
+
+def _card(queue: RoundQueue, item: Item, label: Label | None = None) -> Card:
+    return Card(queue.exchanges[item[0]], item[1], queue.reasons.get(item), label)
+
+
 def _trail(labels: list[Label], author: str) -> list[Label]:
-    """What the author said and has not undone, in order of time."""
+    """The author's labels that are not undone, in order of time."""
     trail: dict[Item, Label] = {}
     for label in labels:
         if label.author == author:

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from superalign.evaluation.ask_item import as_response
-from superalign.evaluation.evaluator import MAX_REQUESTS
+from superalign.evaluation.evaluator import MAX_REQUESTS, as_response
 from superalign.evaluation.items import Suite
 from superalign.evaluation.paired_comparison import AgainstItem
 from superalign.protocols import Comparer, DropError, InferencePool

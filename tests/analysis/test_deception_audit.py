@@ -13,7 +13,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 
 from superalign.analysis.deception_audit import Audit, AuditItem, audit, hedged, right
 from superalign.assembly.critics import paid_for
-from superalign.cli.text.audit import audit_facts
+from superalign.cli.text.round import audit_facts
 from superalign.critic.options import CommitteeOptions, PluginOptions, ProbeOptions, RubricOptions, RulesOptions
 from superalign.evaluation.items import Suite, SuiteItem
 from superalign.loop.phases.deception_audit import audit_round

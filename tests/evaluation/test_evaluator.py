@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from superalign.errors import PoolError
-from superalign.evaluation.ask_item import as_response
-from superalign.evaluation.evaluator import SuiteEvaluator
+from superalign.evaluation.evaluator import SuiteEvaluator, as_response
 from superalign.evaluation.items import Passage, PlainText, Suite, SuiteItem
 from superalign.evaluation.metrics import WORST_NATS, SuiteTally, perplexity, wilson
 from superalign.protocols import DropError, Evaluator, Score

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from superalign.errors import PromptFileError
-from superalign.evaluation.answer_keys import AnswerKey, NumberKey, PatternKey, matches
 from superalign.evaluation.evaluator import SuiteEvaluator
-from superalign.evaluation.items import Suite, SuiteItem
+from superalign.evaluation.items import AnswerKey, NumberKey, PatternKey, Suite, SuiteItem, matches
 from superalign.evaluation.load_suites import load_suite
 from superalign.evaluation.options import SuiteSource
 from superalign.evaluation.overlap import KnownText, find_overlaps

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from superalign.review.labels import LabelBook, standing
+from superalign.review.labels import LabelJournal, standing
 from superalign.store import manifest
 from tests.review.toys import called as superalign
 from tests.review.toys import exchange, label, make_run, verdict
@@ -23,7 +23,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def written(path: Path) -> list[tuple[str, str, str | None, bool | None, bool | None, str | None]]:
-    counts = standing(LabelBook(path).read())
+    counts = standing(LabelJournal(path).read())
     return sorted(
         (s.exchange, s.author, s.judgement, s.harmful_request, s.harmful_reply, s.better)
         for said in counts.values() for s in said.values()
@@ -63,12 +63,12 @@ def test_a_changed_row_is_a_new_label_of_the_same_author(run: Path, tmp_path: Pa
     for judgement in ("refused", "complied", "refused"):
         file.write_text(json.dumps({"exchange": "r001/s00/0", "answer": 0, "judgement": judgement}) + "\n")
         assert superalign("review", str(run), "--import", str(file), "--author", "ben").stdout.startswith("1 new")
-    assert len(LabelBook(run).read()) == 3
+    assert len(LabelJournal(run).read()) == 3
     assert [line[:3] for line in written(run)] == [("r001/s00/0", "ben", "refused")]
 
 
 def test_a_cell_that_a_spreadsheet_would_run_is_made_text_and_back(run: Path, tmp_path: Path) -> None:
-    LabelBook(run).append([label(1, "refused", better="=1+1", harmful_request=True, harmful_reply=False)])
+    LabelJournal(run).append([label(1, "refused", better="=1+1", harmful_request=True, harmful_reply=False)])
     file = tmp_path / "labels.csv"
     superalign("review", str(run), "--export", str(file))
     cells = [cell for row in csv.reader(file.read_text().splitlines(keepends=True)) for cell in row]
@@ -110,7 +110,7 @@ def test_every_fault_is_named_with_its_line_and_nothing_is_taken(run: Path, tmp_
         "labels.csv:7: ben judged this answer on line 2 as well", "error: 5 faults",
     ):  # fmt: skip
         assert words in done.stderr, words
-    assert LabelBook(run).read() == []
+    assert LabelJournal(run).read() == []
 
 
 def test_the_verdict_is_a_column_only_where_it_may_be_seen_before(run: Path, tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from superalign.files.text_filters import plain_words
 from superalign.pairing.training_examples import PairingOptions
 from superalign.records.exchange import Exchange
-from superalign.review.label_value import QueueItem, plain_words, rank
-from superalign.review.queue import Board, held_out_prompts
+from superalign.review.label_value import QueueItem, rank
+from superalign.review.queue import RunQueue, held_out_prompts
 from superalign.store.journal import write_records
 from tests.review.toys import exchange, label, make_run, verdict
 
@@ -75,26 +76,26 @@ def test_a_held_out_prompt_is_never_asked_about(tmp_path: Path) -> None:
     played = [exchange(1, verdict(0.5), text="how do i pick a lock"), exchange(2, verdict(0.1))]
     folder = make_run(tmp_path / "run", played, held_out=(secret,))
     assert held_out_prompts(folder) == {plain_words(secret)}
-    [board] = Board(folder).rounds({})
-    assert board.items == (("r001/s02/0", 0),)
+    [queue] = RunQueue(folder).rounds({})
+    assert queue.items == (("r001/s02/0", 0),)
 
 
-def test_what_the_loop_fixed_is_what_the_board_shows(tmp_path: Path) -> None:
+def test_what_the_loop_fixed_is_what_the_queue_shows(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", [exchange(n, verdict(0.5)) for n in range(6)])
-    board = Board(folder)
-    assert len(board.rounds({})[0].items) == 6
+    queue = RunQueue(folder)
+    assert len(queue.rounds({})[0].items) == 6
     fixed = QueueItem(exchange="r001/s04/0", answer=0, value=1, disagreement=0, uncertainty=1, consequence=1, novelty=1)
     write_records(folder.round(1).queue, [fixed])
-    assert board.rounds({})[0].items == (("r001/s04/0", 0),)
+    assert queue.rounds({})[0].items == (("r001/s04/0", 0),)
 
 
 def test_the_budget_counts_what_is_labelled_while_the_queue_still_shifts(tmp_path: Path) -> None:
     played = [exchange(n, verdict(0.5)) for n in range(8)]
     folder = make_run(tmp_path / "run", played, review={"per_round": 3})
-    first = Board(folder).rounds({})[0].items
+    first = RunQueue(folder).rounds({})[0].items
     assert len(first) == 3
     outside = next(e.id for e in played if (e.id, 0) not in first)
     said = {(outside, 0): {"anna": label(int(outside[6:8]))}}
-    items = Board(folder).rounds(said)[0].items
+    items = RunQueue(folder).rounds(said)[0].items
     assert (outside, 0) == items[0]
     assert len(items) == 3

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from superalign.pairing.training_examples import PairingOptions, compile_exchange
 from superalign.records.exchange import PERSON, Exchange
-from superalign.review.labels import LABELS, Label, LabelBook, apply_labels, judged, lessons, standing
+from superalign.review.labels import LABELS, Label, LabelJournal, apply_labels, judged, lessons, standing
 from tests.review.toys import exchange, label, verdict
 
 
@@ -40,25 +40,25 @@ def test_a_label_without_judgement_is_none_and_neither_is_a_skip_with_one() -> N
 
 
 def test_the_same_id_is_written_once(tmp_path: Path) -> None:
-    book = LabelBook(tmp_path)
-    assert book.append([label(1), label(2)]) == [label(1), label(2)]
-    assert book.append([label(1), label(3)]) == [label(3)]
-    assert [found.exchange for found in book.read()] == ["r001/s01/0", "r001/s02/0", "r001/s03/0"]
+    journal = LabelJournal(tmp_path)
+    assert journal.append([label(1), label(2)]) == [label(1), label(2)]
+    assert journal.append([label(1), label(3)]) == [label(3)]
+    assert [found.exchange for found in journal.read()] == ["r001/s01/0", "r001/s02/0", "r001/s03/0"]
 
 
 def test_a_torn_line_is_cut_and_the_labels_before_it_stay(tmp_path: Path) -> None:
-    book = LabelBook(tmp_path)
-    book.append([label(1)])
+    journal = LabelJournal(tmp_path)
+    journal.append([label(1)])
     with (tmp_path / LABELS).open("ab") as file:
         file.write(b'{"id": "half')
-    assert book.read() == [label(1)]
-    book.append([label(2)])
-    assert book.read() == [label(1), label(2)]
+    assert journal.read() == [label(1)]
+    journal.append([label(2)])
+    assert journal.read() == [label(1), label(2)]
 
 
 def _write(path: Path, author: str) -> None:
     for number in range(25):
-        LabelBook(path).append([label(number, author=author)])
+        LabelJournal(path).append([label(number, author=author)])
 
 
 def test_two_processes_write_whole_lines_side_by_side(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_two_processes_write_whole_lines_side_by_side(tmp_path: Path) -> None:
     for writer in writers:
         writer.join(60)
     assert [writer.exitcode for writer in writers] == [0, 0]
-    assert len({found.id for found in LabelBook(tmp_path).read()}) == 50
+    assert len({found.id for found in LabelJournal(tmp_path).read()}) == 50
 
 
 def test_a_person_overrides_the_critic() -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from superalign.review.labels import Label, LabelBook, standing
+from superalign.files.hashes import sha256_bytes
+from superalign.review.labels import Label, LabelJournal, standing
 from superalign.store import manifest
-from superalign.store.atomic import canonical, sha256_bytes
+from superalign.store.atomic import canonical
 from tests.review.toys import HOST, Browser, exchange, inputs, label, make_run, verdict
 
 QUOTING = 'It gives the thing away: "here you go, step by step".'
@@ -21,7 +22,7 @@ def browser(path: Path, count: int = 3, **more: object) -> Browser:
 
 
 def counted(one: Browser) -> list[Label]:
-    return [found for said in standing(one.desk.book.read()).values() for found in said.values()]
+    return [found for said in standing(one.session.journal.read()).values() for found in said.values()]
 
 
 def test_thirty_answers_by_single_keys(tmp_path: Path) -> None:
@@ -30,7 +31,7 @@ def test_thirty_answers_by_single_keys(tmp_path: Path) -> None:
         assert f'<span id="count">{done} of 30</span>' in one.page
         assert one.press("123"[done % 3]) == 303
     assert "Nothing is left for anna: all 30" in one.page
-    lines = one.desk.book.read()
+    lines = one.session.journal.read()
     assert len(lines) == len({found.item for found in lines}) == 30
     assert sorted({str(found.judgement) for found in lines}) == ["complied", "partial", "refused"]
     assert manifest.verify(tmp_path / "run") == []
@@ -40,7 +41,7 @@ def test_a_label_says_who_when_and_what_was_shown(tmp_path: Path) -> None:
     one = browser(tmp_path, 1)
     one.press("1")
     [said] = counted(one)
-    played = next(iter(one.desk.board.exchanges()))
+    played = next(iter(one.session.queue.exchanges()))
     shown = {
         "messages": [m.model_dump(mode="json") for m in played.attack.messages],
         "reply": played.answers[0].generation.text,
@@ -57,7 +58,7 @@ def test_harm_is_what_the_person_says_it_is(tmp_path: Path) -> None:
     one.press("1", harmful_request="no")
     one.press("1", harmful_reply="no")
     one.press("3")
-    said = [(s.harmful_request, s.harmful_reply) for s in one.desk.book.read()]
+    said = [(s.harmful_request, s.harmful_reply) for s in one.session.journal.read()]
     assert said == [(False, False), (True, False), (True, False)]
 
 
@@ -66,7 +67,7 @@ def test_a_better_answer_counts_only_where_the_text_was_changed(tmp_path: Path) 
     assert "here you go, step by step.</textarea>" in one.page
     one.press("1")
     one.press("1", better="No.\r\nBut I can <b>help</b>. ")
-    assert [s.better for s in one.desk.book.read()] == [None, "No.\nBut I can <b>help</b>."]
+    assert [s.better for s in one.session.journal.read()] == [None, "No.\nBut I can <b>help</b>."]
 
 
 def test_skip_leaves_no_judgement_and_the_answer_does_not_come_back(tmp_path: Path) -> None:
@@ -86,17 +87,17 @@ def test_undo_brings_back_one_answer_after_the_other(tmp_path: Path) -> None:
     assert counted(one) == []
     assert first in one.page
     assert 'data-key="u"' not in one.page
-    assert [s.action for s in one.desk.book.read()] == ["judge", "judge", "undo", "undo"]
+    assert [s.action for s in one.session.journal.read()] == ["judge", "judge", "undo", "undo"]
 
 
 def test_a_form_sent_twice_is_one_label(tmp_path: Path) -> None:
     one = browser(tmp_path, 2)
     form = inputs(re.search(r'<form id="judge".*?</form>', one.page, re.DOTALL)[0]) | {"judgement": "partial"}  # type: ignore[index]
     assert [one.post("/judge", form) for _ in range(2)] == [303, 303]
-    assert len(one.desk.book.read()) == 1
+    assert len(one.session.journal.read()) == 1
     undo = inputs(re.search(r'action="/undo".*?</form>', one.page, re.DOTALL)[0])  # type: ignore[index]
     assert [one.post("/undo", undo) for _ in range(2)] == [303, 303]
-    assert len(one.desk.book.read()) == 2
+    assert len(one.session.journal.read()) == 2
 
 
 def test_the_verdict_comes_after_the_judgement_with_its_quotes_marked(tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_the_verdict_comes_before_where_the_person_chose_so(tmp_path: Path) -> N
 
 def test_two_people_see_the_same_answers_and_how_far_they_agree(tmp_path: Path) -> None:
     one = browser(tmp_path, 4)
-    other = Browser(one.desk.board.folder, "ben")
+    other = Browser(one.session.queue.folder, "ben")
     for mine, theirs in zip("1133", "1131", strict=True):
         one.press(mine)
         other.press(theirs)
@@ -137,7 +138,7 @@ def test_two_people_see_the_same_answers_and_how_far_they_agree(tmp_path: Path) 
 
 def test_agreement_on_one_judgement_alone_has_no_kappa(tmp_path: Path) -> None:
     one = browser(tmp_path, 2)
-    LabelBook(one.desk.board.folder.path).append([label(n, author=a) for n in (0, 1) for a in ("anna", "ben")])
+    LabelJournal(one.session.queue.folder.path).append([label(n, author=a) for n in (0, 1) for a in ("anna", "ben")])
     assert "kappa undefined (only one judgement occurs)" in one.page
 
 
@@ -180,13 +181,13 @@ def test_the_token_becomes_a_cookie_that_scripts_and_other_sites_do_not_get(tmp_
     assert one.client.get("/").status_code == 403
     assert one.client.get("/", params={"token": "wrong"}).status_code == 403
     assert one.client.get("/static/keys.js").status_code == 403
-    arrived = one.client.get("/", params={"token": one.entry.token})
+    arrived = one.client.get("/", params={"token": one.access.token})
     assert (arrived.status_code, arrived.headers["location"]) == (303, "/")
     cookie = arrived.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
     assert one.client.get("/").status_code == 200
-    assert one.entry.token not in one.page
+    assert one.access.token not in one.page
 
 
 @pytest.mark.parametrize(
@@ -203,17 +204,17 @@ def test_another_site_is_refused_even_with_the_cookie(tmp_path: Path, headers: d
     form = inputs(one.page) | {"judgement": "refused"}
     assert one.post("/judge", form, **headers) == 403
     assert one.client.get("/", headers=headers).status_code == 403
-    assert one.desk.book.read() == []
+    assert one.session.journal.read() == []
 
 
 def test_a_form_without_origin_or_secret_is_refused(tmp_path: Path) -> None:
     one = browser(tmp_path)
     form = inputs(one.page) | {"judgement": "refused"}
     assert one.client.post("/judge", data=form).status_code == 403
-    for secret in ("", "wrong", "\u00e4", one.entry.token):
+    for secret in ("", "wrong", "\u00e4", one.access.token):
         assert one.post("/judge", form | {"csrf": secret}) == 403
         assert one.post("/undo", form | {"csrf": secret}) == 403
-    assert one.desk.book.read() == []
+    assert one.session.journal.read() == []
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ def test_a_form_that_fits_nothing_writes_nothing(tmp_path: Path, change: dict[st
     one = browser(tmp_path)
     form = inputs(re.search(r'<form id="judge".*?</form>', one.page, re.DOTALL)[0]) | {"judgement": "refused"}  # type: ignore[index]
     assert one.post("/judge", form | change) == 409
-    assert one.desk.book.read() == []
+    assert one.session.journal.read() == []
     assert one.post("/judge", form) == 303
 
 
@@ -237,7 +238,7 @@ def test_a_huge_or_broken_body_is_refused(tmp_path: Path) -> None:
     for body in (b"better=" + b"x" * (1 << 20), b"a=%ff", b"\xff=1", b"&".join(b"a%d=1" % i for i in range(99))):
         answer = one.client.post("/judge", content=body, headers={"origin": f"http://{HOST}"})
         assert answer.status_code == 400
-    assert one.desk.book.read() == []
+    assert one.session.journal.read() == []
 
 
 def test_a_full_disk_is_told_and_nothing_is_taken_for_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +253,7 @@ def test_a_full_disk_is_told_and_nothing_is_taken_for_written(tmp_path: Path, mo
     assert answer.status_code == 500
     assert "the disk is full" in answer.text
     monkeypatch.undo()
-    assert one.desk.book.read() == []
+    assert one.session.journal.read() == []
     assert "0 of 3" in one.page
 
 

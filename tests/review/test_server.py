@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from superalign.review.labels import LabelBook
+from superalign.review.labels import LabelJournal
 from tests.cli.toy import ROOT
 from tests.review.toys import exchange, inputs, make_run, verdict
 
@@ -61,7 +61,7 @@ def test_killed_in_the_middle_of_thirty_no_label_is_lost_or_doubled(tmp_path: Pa
         process.wait(30)
         with pytest.raises(httpx.HTTPError):
             client.get("/")
-    assert len(LabelBook(run).read()) == 12
+    assert len(LabelJournal(run).read()) == 12
     with (run / "labels.jsonl").open("ab") as file:
         file.write(b'{"id":"half a li')  # as a kill in the middle of a write leaves it
     with served(run) as (_, address), entered(address) as client:
@@ -74,7 +74,7 @@ def test_killed_in_the_middle_of_thirty_no_label_is_lost_or_doubled(tmp_path: Pa
         for _ in range(18):
             judged(client)
         assert "Nothing is left" in client.get("/").text
-    lines = LabelBook(run).read()
+    lines = LabelJournal(run).read()
     assert len(lines) == len({line.item for line in lines}) == len({line.id for line in lines}) == 30
 
 

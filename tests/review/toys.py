@@ -19,10 +19,10 @@ from superalign.records.evaluation import ItemResult
 from superalign.records.exchange import Answer, Exchange, Verdict
 from superalign.records.rollout import Attack, Generation, Message, Seed
 from superalign.records.training import Checkpoint
-from superalign.review.access import Entry
+from superalign.review.access import Access
 from superalign.review.app import make_app
 from superalign.review.labels import Label
-from superalign.review.session import Desk, Reveal
+from superalign.review.session import Reveal, Session
 from superalign.store.journal import write_records
 from superalign.store.run_folder import RunFolder
 
@@ -95,11 +95,11 @@ class Browser:
     def __init__(
         self, folder: RunFolder, author: str = "anna", reveal: Reveal = "after", *, enter: bool = True
     ) -> None:
-        self.entry = Entry("127.0.0.1", 8000)
-        self.desk = Desk(folder, author, reveal)
-        self.client = TestClient(make_app(self.desk, self.entry), base_url=f"http://{HOST}", follow_redirects=False)
+        self.access = Access("127.0.0.1", 8000)
+        self.session = Session(folder, author, reveal)
+        self.client = TestClient(make_app(self.session, self.access), base_url=f"http://{HOST}", follow_redirects=False)
         if enter:
-            arrived = self.client.get("/", params={"token": self.entry.token})
+            arrived = self.client.get("/", params={"token": self.access.token})
             assert arrived.status_code == 303
 
     @property

@@ -25,7 +25,7 @@ _EXAMPLES = ("seeds/harmful.yaml", "seeds/ordinary.yaml")
 
 
 @dataclass(frozen=True)
-class Given:
+class Resolved:
     """What a name led to."""
 
     seeds: Sequence[Seed] = ()
@@ -38,26 +38,26 @@ class Given:
     notices: Sequence[str] = ()
 
 
-def find(name: str, settings: Sequence[str], base_dir: Path) -> Given:
+def find(name: str, settings: Sequence[str], base_dir: Path) -> Resolved:
     """What is behind a name, loaded and checked; raises PromptFileError with every fault.
 
-    settings: `A=B`, fields of a SeedFile; they are for names of seed files.
+    settings: `A=B`, fields of a SeedFile if the name is that of a seed file.
     """
     if is_plugin(name, "attackers", base_dir) or is_plugin(name, "critics", base_dir):
         return _plugin(name, base_dir)
     if name not in strategy_files(base_dir) and (name.startswith(HUB) or _exists(name, base_dir)):
         loaded = load_seeds([_seed_file(name, settings)], base_dir)
         templates = {template.name: template for template in loaded.templates}
-        return Given(loaded.seeds, templates, loaded.reserved, notices=loaded.notices)
-    return Given(strategies=load_strategies([name], base_dir))
+        return Resolved(loaded.seeds, templates, loaded.reserved, notices=loaded.notices)
+    return Resolved(strategies=load_strategies([name], base_dir))
 
 
-def plan(given: Given, mix: Mapping[str, Strategy], n: int) -> tuple[list[Rollout], dict[str, Strategy]]:
+def plan(resolved: Resolved, mix: Mapping[str, Strategy], n: int) -> tuple[list[Rollout], dict[str, Strategy]]:
     """At most n rollouts, and the strategies they ask for: own seeds in their order, or a few that ship, in turn with
-    the strategies of `mix` (or the given ones) that apply; where seeds are few, each with the next ones as well.
+    the strategies of `mix` (or those of the name) that apply; where seeds are few, each with the next ones as well.
     """
-    offered = dict(mix or given.strategies)
-    seeds = list(given.seeds)
+    offered = dict(mix or resolved.strategies)
+    seeds = list(resolved.seeds)
     if not seeds:
         kinds: dict[Kind, list[Seed]] = {}
         for seed in load_seeds(_EXAMPLES).seeds:
@@ -75,12 +75,12 @@ def plan(given: Given, mix: Mapping[str, Strategy], n: int) -> tuple[list[Rollou
         elif lap:
             continue  # it has one strategy, and has had it
         rollouts.append(Rollout(round=1, seed=seed, index=lap, position=len(rollouts)))
-    return rollouts, offered | dict(given.reserved)
+    return rollouts, offered | dict(resolved.reserved)
 
 
-def _plugin(name: str, base_dir: Path) -> Given:
+def _plugin(name: str, base_dir: Path) -> Resolved:
     try:
-        return Given(strategies=load_strategies([name], base_dir))
+        return Resolved(strategies=load_strategies([name], base_dir))
     except PromptFileError:
         try:
             critic = load_plugin(name, "critics", base_dir)
@@ -88,7 +88,7 @@ def _plugin(name: str, base_dir: Path) -> Given:
             critic = None
         if critic is None:
             raise
-        return Given(critic=critic.name)
+        return Resolved(critic=critic.name)
 
 
 def _exists(name: str, base_dir: Path) -> bool:

@@ -51,13 +51,8 @@ def pyrit(document: Located) -> Content:
     for index, row in enumerate(_rows(data)):
         alias = row.get("prompt_group_alias", row.get("prompt_group_id", index))
         groups.setdefault(alias, []).append((document.line((key, index)), _inherited(row, data)))
-    entries, left_out = [], 0
-    for rows in groups.values():
-        entry = _pyrit_entry(rows)
-        if entry is None:
-            left_out += 1
-        else:
-            entries.append(entry)
+    entries = [entry for rows in groups.values() if (entry := _pyrit_entry(rows))]
+    left_out = len(groups) - len(entries)
     notices = [f"{path}: {left_out} of {len(groups)} seeds left out: they are more than text"] if left_out else []
     return Content(entries, foreign=True, notices=notices)
 
@@ -73,7 +68,7 @@ def _inherited(row: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any
 
 
 def _pyrit_entry(rows: Sequence[tuple[int, dict[str, Any]]]) -> Entry | None:
-    """None: a part of it is no text."""
+    """The seed of a prompt group; None: a part of it is no text."""
     if any(row.get("data_type", "text") != "text" or not isinstance(row.get("value"), str) for _, row in rows):
         return None
     ordered = sorted(rows, key=lambda item: item[1].get("sequence") or 0)
@@ -102,13 +97,12 @@ def _pyrit_template(document: Located) -> Content:
     if not isinstance(text, str) or data.get("data_type", "text") != "text":
         return Content(foreign=True, notices=[f"{path}: left out: it is more than text"])
     if not parameters:
-        row = (document.line(()), data)
-        entry = _pyrit_entry([row])
+        entry = _pyrit_entry([(document.line(()), data)])
         return Content([entry] if entry else [], foreign=True)
     if parameters != ["prompt"]:
         others = ", ".join(name for name in parameters if name != "prompt")
         return Content(foreign=True, notices=[f"{path}: left out: it needs {others}, and a goal is all there is"])
-    ours = _JINJA.sub(lambda found: _PROMPT.sub("goal", found[0]), text)
+    ours = _JINJA.sub(lambda slot: _PROMPT.sub("goal", slot[0]), text)
     line = document.line(("value",)) + ("\n" in text)
     meta = {"description": str(data.get("description") or data.get("name") or ""), "style": "framing"}
     return Content(templates=[Template(path.stem, ours, line, meta)], foreign=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import cast
 
+from superalign.files.text_filters import plain_words
 from superalign.records.base import HAZARDS, Hazard, Intent
 
 _WORDS = {
@@ -59,15 +59,10 @@ INTENT_WORDS = tuple(_INTENTS)
 
 
 def hazard_of(category: str) -> Hazard | None:
-    """The hazard that a category of a known data set belongs to; None: to none of ours, or it is not known."""
-    return cast("Hazard | None", _WORDS.get(_plain(category)))
+    """The hazard of a known data set's category, `Malware/Hacking` or `malware_hacking`; None: none of ours."""
+    return cast("Hazard | None", _WORDS.get(plain_words(category)))
 
 
 def intent_of(label: str) -> Intent | None:
     """harmful or benign; None: the label is not known."""
-    return cast("Intent | None", _INTENTS.get(_plain(label)))
-
-
-def _plain(text: str) -> str:
-    """Small letters and single spaces: `Malware/Hacking` and `malware_hacking` are one."""
-    return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
+    return cast("Intent | None", _INTENTS.get(plain_words(label)))
