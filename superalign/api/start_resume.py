@@ -9,20 +9,25 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 from pydantic import ValidationError
 
 from superalign.config.recipe import Recipe
 from superalign.errors import ModelError, PoolError, RecipeError, RunFolderError
+from superalign.loop.round_log import ProgressNotes
 from superalign.protocols import Observer
 from superalign.report.page import write_report
 from superalign.store.atomic import sha256_adapter, write_json
+from superalign.store.journal import Events
 from superalign.store.manifest import RunInputs
 from superalign.store.round_folder import MANIFEST, ROUNDS
 from superalign.store.run_folder import RunFolder
 from superalign.tracking import Tracking
+
+if TYPE_CHECKING:
+    from superalign.assembly.plan import Parts
 
 FREE = ("rounds", "pool", "max_walks", "track")
 """What may change between two sittings of one run: how far it goes, on which machine, and who is told."""
@@ -43,7 +48,37 @@ def opened(path: Path, text: str, resolved: Mapping[str, Any], inputs: RunInputs
     return folder
 
 
-def opened_for_attack(recipe: Recipe, text: str, base_dir: Path, path: Path, adapter: Path | None) -> RunFolder:
+@contextmanager
+def reopened(
+    path: Path, recipe_path: Path | None = None, rounds: int | None = None, parts: Parts | None = None
+) -> Iterator[tuple[Recipe, Path, RunFolder]]:
+    """The recipe that a run folder keeps, the folder of the files it names, and the run folder, open for a block.
+
+    recipe_path: where the recipe lies by now. rounds: instead of the recipe's. Raises RunFolderError where a file or
+    a part is another than the run began with.
+    """
+    from superalign.assembly import plan as build
+
+    with RunFolder.open(path) as folder:
+        recipe = kept_recipe(folder)
+        recipe = recipe.model_copy(update={"rounds": rounds}) if rounds else recipe
+        base_dir = recipe_path.resolve().parent if recipe_path else origin(path)
+        resolved, inputs = build.resolve(recipe, base_dir)
+        folder.require_same(resolved | named(parts), inputs, free=FREE)
+        if recipe_path:
+            note_origin(path, recipe_path)
+        yield recipe, base_dir, folder
+
+
+def named(parts: Parts | None) -> dict[str, Any]:
+    """What a run folder notes of objects of your own, for `resume` to ask for the same ones; the pool may change."""
+    kinds = {name: part for name, part in vars(parts).items() if part is not None and name != "pool"} if parts else {}
+    return {"parts": {name: type(part).__qualname__ for name, part in kinds.items()}} if kinds else {}
+
+
+def opened_for_attack(
+    recipe: Recipe, text: str, base_dir: Path, path: Path, adapter: Path | None, parts: Parts | None = None
+) -> RunFolder:
     """The folder of `attack`, which also notes who is attacked; raises ModelError where `adapter` is no adapter."""
     from superalign.assembly import plan as build
 
@@ -55,7 +90,7 @@ def opened_for_attack(recipe: Recipe, text: str, base_dir: Path, path: Path, ada
         "adapter": adapter.resolve().name if adapter else None,
         "sha256": sha256_adapter(adapter) if adapter else None,
     }
-    return opened(path, text, resolved | {"attacked": aim}, inputs)
+    return opened(path, text, resolved | {"attacked": aim} | named(parts), inputs)
 
 
 def kept_recipe(folder: RunFolder) -> Recipe:
@@ -83,7 +118,9 @@ def note_origin(path: Path, recipe: Path) -> None:
     write_json(path / ORIGIN, {"recipe": str(recipe.resolve())})
 
 
-async def play(recipe: Recipe, base_dir: Path, folder: RunFolder, observer: Observer) -> None:
+async def play(
+    recipe: Recipe, base_dir: Path, folder: RunFolder, observer: Observer, parts: Parts | None = None
+) -> None:
     """Play every round that is not sealed yet; page and tracker follow each round. Nothing starts if all are sealed."""
     from superalign.assembly import plan as build
     from superalign.loop.orchestrator import Loop
@@ -91,6 +128,7 @@ async def play(recipe: Recipe, base_dir: Path, folder: RunFolder, observer: Obse
     begun = folder.next_round
     if begun > recipe.rounds:
         return
+    observer = cast("Observer", ProgressNotes(observer, Events(folder.events)))
     tracking = Tracking(recipe.track, folder) if recipe.track else None
     try:
         if begun or any(folder.path.glob(f"{ROUNDS}/*/*")):
@@ -101,7 +139,7 @@ async def play(recipe: Recipe, base_dir: Path, folder: RunFolder, observer: Obse
         observer.phase(begun, "start", None)  # the engine takes its time
         started = time.monotonic()
         with _gone_if_unbegun(folder):
-            async with build.staged(recipe, base_dir, folder, observer) as plan:
+            async with build.staged(recipe, base_dir, folder, observer, parts) as plan:
                 observer.phase_done(time.monotonic() - started, 0)
                 await Loop(plan, folder, cast("Observer", _Following(observer, folder, tracking))).run()
     finally:
@@ -109,13 +147,21 @@ async def play(recipe: Recipe, base_dir: Path, folder: RunFolder, observer: Obse
             tracking.close()
 
 
-async def attack(recipe: Recipe, base_dir: Path, folder: RunFolder, adapter: Path | None, observer: Observer) -> None:
+async def attack(
+    recipe: Recipe,
+    base_dir: Path,
+    folder: RunFolder,
+    adapter: Path | None,
+    observer: Observer,
+    parts: Parts | None = None,
+) -> None:
     """Play the attacks of the recipe's first round, unless all are played; the folder is `opened_for_attack`'s."""
     from superalign.assembly import plan as build
 
     if not folder.round(1).attack_json.exists():
+        observer = cast("Observer", ProgressNotes(observer, Events(folder.events)))
         with _gone_if_unbegun(folder):
-            await build.attack(recipe, base_dir, folder, adapter, observer)
+            await build.attack(recipe, base_dir, folder, adapter, observer, parts)
 
 
 class _Following:

@@ -174,7 +174,9 @@ class ScriptedPlan:
 
 
 @asynccontextmanager
-async def staged(recipe: Recipe, base_dir: Path, folder: RunFolder, observer: Watcher) -> AsyncIterator[ScriptedPlan]:
+async def staged(
+    recipe: Recipe, base_dir: Path, folder: RunFolder, observer: Watcher, parts: None = None
+) -> AsyncIterator[ScriptedPlan]:
     plan = ScriptedPlan(recipe, folder, observer)
     observer.watch(plan.pool.stats)
     yield plan
