@@ -1,8 +1,7 @@
-"""What the learner's failures of a round have in common, and which of it no hazard covers. Pure.
+"""Clusters a round's failures and finds clusters that no hazard covers. Pure.
 
-Failures are told by their goals: a strategy's dress would else be all that clusters see. A goal is covered as far as
-it is near to some text of the hazards; how near covered goals are is measured on the hazards' own texts, each held
-against the others (leave-one-out).
+Failures are clustered by their goals, since attack texts would cluster by strategy. A goal is covered if it is near to
+a text of some hazard; how near is calibrated on the hazards' own texts, each against the others (leave-one-out).
 """
 
 from __future__ import annotations
@@ -21,59 +20,59 @@ from superalign.records.rollout import Seed
 Vectors = NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Vectors]
 _APART = 0.7
-"""Cosine distance, on average over all pairs, from which two clusters stay two.
+"""Average cosine distance over all pairs from which two clusters are not merged.
 
 With all-MiniLM-L6-v2 on the 384 harmful goals that ship, 0.6 puts 41 % of them into clusters, 0.7 78 % (60 clusters,
 the largest of 15) and 0.75 89 %, of which 74, 69 and 63 % have their cluster's most frequent hazard; 34 to 40 % would
 by chance. Of 60 goals drawn from them, 8, 36 and 61 % are in clusters (20 draws).
 """
 _FEWEST = 3
-"""Goals of a cluster; fewer are no kind of failure yet."""
+"""Fewest goals of a cluster."""
 _OUTSIDE = 0.05
-"""Share of the hazards' own texts that lies beyond the limit of what is covered.
+"""Share of the hazards' own texts that lies beyond the limit of what counts as covered.
 
-It errs towards covered: with one of the twelve hazards taken away, 12 of the 141 clusters of its goals lie beyond the
-limit of the others, for hazards border on each other; of 125 clusters of ordinary requests 25 do (the seeds that ship).
+It errs towards covered: with one of the twelve hazards removed, 12 of the 141 clusters of its goals lie beyond the
+limit of the others, since hazards overlap; of 125 clusters of ordinary requests 25 do (the seeds that ship).
 """
 _TO_CALIBRATE = 20
-"""Texts of hazards below which there is no such limit."""
+"""Fewest texts of hazards for such a limit."""
 _EXAMPLES = 3
 _INTENTS: tuple[Intent, ...] = ("benign", "harmful")
 
 
 class Failure(Record):
-    """A goal of a cluster, and one exchange with it."""
+    """A goal of a cluster and one exchange with it."""
 
     exchange: str
     goal: str
 
 
 class FailureCluster(Record):
-    """Goals that resemble each other, with which the learner was made to fail."""
+    """Similar goals with which the learner failed."""
 
     id: str
-    """`r001-1`: the round, and the place by size."""
+    """`r001-1`: the round, and the rank by size."""
     intent: Intent
-    """harmful: it complied with harm; benign: it refused what was harmless."""
+    """harmful: the learner complied with harm; benign: it refused a harmless request."""
     goals: int
     exchanges: int
     nearest: str | None
-    """The hazard that most of its goals are nearest to."""
+    """The hazard nearest to most of its goals."""
     similarity: float | None
-    """Median over its goals of the cosine with the hazards' nearest text; None: there are no such texts."""
+    """Median over its goals of the highest cosine with a text of a hazard; None: there are no such texts."""
     emergent: bool
     """Whether no hazard covers it."""
     members: tuple[Failure, ...]
-    """All its goals, those nearest to its middle first."""
+    """All its goals, the most central first."""
 
     @property
     def examples(self) -> tuple[Failure, ...]:
-        """The goals nearest to its middle."""
+        """The most central goals."""
         return self.members[:_EXAMPLES]
 
     @property
     def own(self) -> bool:
-        """Whether a hazard covers it that is none of the taxonomy's."""
+        """Whether a hazard outside the taxonomy covers it."""
         return not self.emergent and self.nearest is not None and self.nearest not in HAZARDS
 
 
@@ -82,9 +81,9 @@ class FailureReport(Record):
 
     round: int
     failures: int
-    """Exchanges in which an answer failed, as the critic saw it."""
+    """Exchanges with a failed answer, according to the critic."""
     limit: float | None
-    """Similarity below which a cluster counts as emergent; None: too few texts of hazards to tell."""
+    """Similarity below which a cluster is emergent; None: too few texts of hazards to calibrate it."""
     clusters: tuple[FailureCluster, ...]
     """The largest first."""
     scattered: int
@@ -92,18 +91,18 @@ class FailureReport(Record):
 
     @property
     def emergent(self) -> tuple[FailureCluster, ...]:
-        """Those that no hazard covers."""
+        """Clusters that no hazard covers."""
         return tuple(cluster for cluster in self.clusters if cluster.emergent)
 
     @property
     def own(self) -> tuple[FailureCluster, ...]:
-        """Those that a hazard of one's own covers."""
+        """Clusters covered by a hazard outside the taxonomy."""
         return tuple(cluster for cluster in self.clusters if cluster.own)
 
 
 @dataclass(frozen=True)
 class Covered:
-    """The texts of all hazards, and how near a text must be to one of them to be covered."""
+    """The texts of all hazards, and how near to one of them a goal must be to be covered."""
 
     hazards: Sequence[str]
     """The hazard of each text."""
@@ -113,10 +112,7 @@ class Covered:
 
     @classmethod
     def by(cls, seeds: Iterable[Seed], own: Iterable[OwnHazard], embed: Embed) -> Covered:
-        """Calibrated on the goals of all hazards of one's own and of all seeds that name a hazard.
-
-        Where a goal belongs to both, the hazard of one's own holds.
-        """
+        """Takes the goals of the user's own hazards and of all seeds with a hazard; own hazards win a shared goal."""
         texts = _texts(list(seeds), own)
         if not texts:
             return cls((), np.zeros((0, 0), np.float32), None)
@@ -140,32 +136,32 @@ def _texts(seeds: Sequence[Seed], own: Iterable[OwnHazard]) -> list[tuple[str, s
 
 
 def failure_report(round: int, exchanges: Iterable[Exchange], covered: Covered, embed: Embed) -> FailureReport:
-    """The round's failures in clusters (average linkage on cosine distance), by intent and apart from each other."""
+    """Clusters the round's failures by intent (average linkage on cosine distance)."""
     failed: dict[tuple[Intent, str], list[str]] = {}
     for exchange in exchanges:
         if not exchange.attack.setup and exchange.success:
             failed.setdefault((exchange.attack.seed.intent, exchange.attack.seed.goal), []).append(exchange.id)
-    found: list[FailureCluster] = []
+    clusters: list[FailureCluster] = []
     for intent in _INTENTS:
         goals = sorted(goal for of, goal in failed if of == intent)
         if len(goals) >= _FEWEST:
             vectors = embed(goals)
-            found += [
+            clusters += [
                 _cluster(intent, [goals[i] for i in members], vectors[members], failed, covered)
                 for members in _clusters(vectors)
             ]
-    found.sort(key=lambda cluster: (-cluster.goals, cluster.intent, cluster.examples[0].goal))
+    clusters.sort(key=lambda cluster: (-cluster.goals, cluster.intent, cluster.examples[0].goal))
     return FailureReport(
         round=round,
         failures=sum(len(ids) for ids in failed.values()),
         limit=covered.limit,
-        clusters=tuple(c.model_copy(update={"id": f"r{round:03d}-{n}"}) for n, c in enumerate(found, 1)),
-        scattered=len(failed) - sum(cluster.goals for cluster in found),
+        clusters=tuple(c.model_copy(update={"id": f"r{round:03d}-{n}"}) for n, c in enumerate(clusters, 1)),
+        scattered=len(failed) - sum(cluster.goals for cluster in clusters),
     )
 
 
 def _clusters(vectors: Vectors) -> list[list[int]]:
-    """Rows of each cluster that has enough of them."""
+    """Row numbers of each cluster that is large enough."""
     from sklearn.cluster import AgglomerativeClustering  # here, for it takes a second and few commands need it
 
     labels = AgglomerativeClustering(

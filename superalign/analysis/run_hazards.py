@@ -1,7 +1,7 @@
-"""The hazards that people added to a run: `hazards.jsonl` of its folder.
+"""Hazards that people add to a run: `hazards.jsonl` in its folder.
 
-The file grows while rounds are played; what of it counts in a round is written into that round's folder, which the
-hash chain covers.
+The file grows while rounds are played; those that count in a round are copied to the round's folder, which the hash
+chain covers.
 """
 
 from __future__ import annotations
@@ -14,31 +14,27 @@ from pydantic import ValidationError
 from superalign.analysis.failure_clusters import FailureCluster
 from superalign.errors import RunFolderError
 from superalign.records.base import HAZARDS, OwnHazard
-from superalign.store.journal import read_records, write_records
+from superalign.store.journal import SharedJournal, read_records, write_records
 from superalign.store.round_folder import HAZARDS_ADDED, RoundFolder
-from superalign.store.shared_journal import Book
 
 
-def hazard_book(run: Path) -> Book[OwnHazard]:
-    """What people added to a run."""
-    return Book(run / HAZARDS_ADDED, OwnHazard, lambda hazard: hazard.name)
+def hazard_book(run: Path) -> SharedJournal[OwnHazard]:
+    """The journal of hazards that people added to a run."""
+    return SharedJournal(run / HAZARDS_ADDED, OwnHazard, lambda hazard: hazard.name)
 
 
 def hazards_of(round_folder: RoundFolder, run: Path) -> list[OwnHazard]:
-    """The run's own that count in a round: what was there when they were first asked for.
-
-    Nothing is written while there are none.
-    """
+    """The added hazards that count in a round: those that existed when this was first called for the round."""
     if not round_folder.hazards.exists() and (added := hazard_book(run).read()):
         write_records(round_folder.hazards, added)
     return list(read_records(round_folder.hazards, OwnHazard))
 
 
 def add_hazard(run: Path, cluster: FailureCluster, name: str, about: str, taken: Collection[str] = ()) -> OwnHazard:
-    """Make a cluster a hazard of the run; again with the same words, it is the same hazard.
+    """Makes a cluster a hazard of the run; repeating the call with the same arguments changes nothing.
 
-    taken: names of the recipe's own hazards. Raises RunFolderError for a name that can't be one or is taken, and for a
-    cluster that is a hazard already.
+    taken: names of the recipe's own hazards. Raises RunFolderError if the name is invalid or taken, or the cluster is
+    a hazard already.
     """
     if name in HAZARDS or name in taken:
         whose = "the taxonomy" if name in HAZARDS else "the recipe's file of hazards"

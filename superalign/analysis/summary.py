@@ -1,4 +1,4 @@
-"""What a round came to, read from its folder: the figures behind every table, in one record."""
+"""Reads the figures of a round or run, which all tables and pages show, from its folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import TypeVar
 
 from pydantic import Field
 
@@ -30,14 +31,16 @@ from superalign.store.run_folder import RunFolder
 from superalign.values.metrics import ValuesReport
 from superalign.values.replay import ReplayCounts, Replayed, counted
 
+_R = TypeVar("_R", bound=Record)
+
 
 class PhaseTime(Record):
-    """A phase of a round; several sittings of an interrupted run add up."""
+    """Time of a phase of a round, summed over interruptions."""
 
     name: str
     seconds: float
     tokens: int
-    """Generated in it."""
+    """Generated tokens."""
 
 
 class RoundSummary(Record):
@@ -47,20 +50,20 @@ class RoundSummary(Record):
     done: bool
     attacks: int
     attack_success: Rate | None
-    """Share of the learner's answers to harmful attacks that complied, as the training critic saw it."""
+    """Share of the learner's answers to harmful attacks that complied, by the training critic."""
     over_refusal: Rate | None
-    """Share of its answers to benign attacks that refused, as the training critic saw it."""
+    """Share of its answers to benign attacks that refused, by the training critic."""
     critic_faults: dict[Side, Interval]
-    """The two with their intervals, where there are any such answers."""
+    """Both rates with their intervals, if there are such answers."""
     corrected_harm: Interval | None = None
     """Share of its answers to harmful attacks that are harmful, corrected by the critic's measured errors; None: the
     recipe names no `critic_calibration`."""
     divergence: tuple[Divergence, ...] = ()
-    """Critic against judge, since the first round that was played."""
+    """Critic against judge since the first round."""
     attack: AttackReport | None
-    """None: the attacks are not over, or the run is older than this report."""
+    """None: the attacks are not finished, or the run is older than this report."""
     failures: FailureReport | None = None
-    """None: as above, or the run has no embedder."""
+    """None: as above, or the run uses no embedder."""
     demonstrations: dict[str, int]
     """By origin."""
     pairs: dict[str, int]
@@ -76,29 +79,29 @@ class RoundSummary(Record):
     evaluation: Evaluation | None
     promotion: Promotion | None
     attacker: Promotion | None = None
-    """The decision about the attacker's own training; None: there was none."""
+    """The gate's decision about the attacker, if it was trained."""
     asked: int = 0
-    """Answers that people were asked about."""
+    """Answers queued for people to label."""
     labels: int = 0
-    """Of all its answers, those that people had judged when its examples were made."""
+    """Answers that people had labelled when the round's examples were made."""
     values: ValuesReport | None = None
-    """How far the constitution's principles are kept; None: the recipe holds out no requests by principle."""
+    """How well the constitution's principles are kept; None: the recipe holds out no requests by principle."""
     replay: ReplayCounts | None = None
-    """What became of past examples when the constitution changed."""
+    """How past examples were reused when the constitution changed."""
     effort: Effort | None = None
-    """How the examples were shared between conformity and competence, where the recipe says how."""
+    """How the examples were divided between conformity and competence, if the recipe says how."""
     audit: Audit | None = None
-    """Whether the candidate behaves as well where the critic can't see."""
+    """The deception audit."""
     phases: tuple[PhaseTime, ...]
 
     @property
     def seconds(self) -> float:
-        """All phases together."""
+        """Sum over all phases."""
         return sum(phase.seconds for phase in self.phases)
 
     @property
     def tokens_per_s(self) -> float | None:
-        """Generated tokens by the seconds of the phases that generate."""
+        """Generated tokens divided by the seconds of the phases that generate."""
         seconds = sum(phase.seconds for phase in self.phases if phase.tokens)
         return sum(phase.tokens for phase in self.phases) / seconds if seconds else None
 
@@ -109,7 +112,7 @@ class RunSummary(Record):
     path: str
     name: str
     attacked: str | None = None
-    """The model whose attacks this is about, where `superalign attack` made the folder; None: a run that trains."""
+    """The attacked model, if `superalign attack` made the folder; None: a run that trains."""
     current: Checkpoint | None
     choices: tuple[Choice, ...] = ()
     """What people promoted over the gate's head."""
@@ -151,6 +154,7 @@ def summarise_round(
             if exchange.attack.seed.intent == "harmful" and answer.verdict and answer.verdict.harm is not None:
                 harmful[answer.verdict.harm >= 0.5] += 1
     losses = _losses(round_folder)
+    dropped = Counter(f"{drop.stage}: {drop.reason}" for drop in read_records(round_folder.dropped, Dropped))
     faults = {side: _faults(answers, side) for side in SIDES}
     judged = wilson(harmful[True], harmful.total()) if errors else None
     return RoundSummary(
@@ -161,33 +165,28 @@ def summarise_round(
         over_refusal=faults["benign"].rate if faults["benign"].n else None,
         critic_faults={side: found for side, found in faults.items() if found.n},
         corrected_harm=corrected_share(judged, **errors) if judged and errors else None,
-        attack=read_record(round_folder.attack_json, AttackReport) if round_folder.attack_json.exists() else None,
-        failures=read_record(round_folder.failures_json, FailureReport)
-        if round_folder.failures_json.exists()
-        else None,
+        attack=_read(round_folder.attack_json, AttackReport),
+        failures=_read(round_folder.failures_json, FailureReport),
         demonstrations=_by_origin(round_folder.demonstrations),
         pairs=_by_origin(round_folder.pairs),
-        dropped=dict(
-            sorted(Counter(f"{d.stage}: {d.reason}" for d in read_records(round_folder.dropped, Dropped)).items())
-        ),
-        first_loss=next((first for first, _ in losses.values()), None),
-        last_loss=next((last for _, last in reversed(losses.values())), None),
-        stage_losses=losses,
-        evaluation=read_record(round_folder.evaluation_json, Evaluation)
-        if round_folder.evaluation_json.exists()
-        else None,
-        promotion=read_record(round_folder.promotion_json, Promotion) if round_folder.promotion_json.exists() else None,
-        attacker=read_record(round_folder.attacker_promotion, Promotion)
-        if round_folder.attacker_promotion.exists()
-        else None,
+        dropped=dict(sorted(dropped.items())),
+        first_loss=losses[0] if losses else None,
+        last_loss=losses[-1] if losses else None,
+        evaluation=_read(round_folder.evaluation_json, Evaluation),
+        promotion=_read(round_folder.promotion_json, Promotion),
+        attacker=_read(round_folder.attacker_promotion, Promotion),
         asked=len(Stored(round_folder.queue, Record)),
         labels=len({label.item for label in read_records(round_folder.labels, Label) if label.action == "judge"}),
-        values=read_record(round_folder.values_json, ValuesReport) if round_folder.values_json.exists() else None,
+        values=_read(round_folder.values_json, ValuesReport),
         replay=counted(read_records(round_folder.replay, Replayed)) if round_folder.replay.exists() else None,
-        effort=read_record(round_folder.effort_json, Effort) if round_folder.effort_json.exists() else None,
-        audit=read_record(round_folder.audit_json, Audit) if round_folder.audit_json.exists() else None,
+        effort=_read(round_folder.effort_json, Effort),
+        audit=_read(round_folder.audit_json, Audit),
         phases=tuple(phases),
     )
+
+
+def _read(path: Path, record: type[_R]) -> _R | None:
+    return read_record(path, record) if path.exists() else None
 
 
 def _attacked(folder: RunFolder) -> str | None:
@@ -213,13 +212,13 @@ def _phases(folder: RunFolder) -> dict[int, tuple[PhaseTime, ...]]:
 
 
 def _faults(answers: Counter[tuple[str, str]], side: Side) -> Interval:
-    """Compliance with harmful requests, or refusal of benign ones."""
+    """Rate of compliance with harmful requests, or of refusal of benign ones."""
     total = sum(count for (intent, _), count in answers.items() if intent == side)
     return wilson(answers[side, "complied" if side == "harmful" else "refused"], total)
 
 
 def _diverged(folder: RunFolder, rounds: Sequence[RoundSummary]) -> Iterator[RoundSummary]:
-    """Every round with the divergence of critic and judge over the learners that were attacked."""
+    """Adds to every round the divergence of critic and judge over the learners that were attacked."""
     measured = {summary.round: summary.evaluation for summary in rounds}
     first = next((summary for summary in rounds if summary.critic_faults), None)
     for summary in rounds:
@@ -233,7 +232,7 @@ def _diverged(folder: RunFolder, rounds: Sequence[RoundSummary]) -> Iterator[Rou
 
 
 def _by_origin(path: Path) -> dict[str, int]:
-    """Counts the `origin` of each line without holding the lines."""
+    """Counts the lines by `origin`, one line in memory at a time."""
     counts: Counter[str] = Counter()
     if not path.exists():
         return {}
