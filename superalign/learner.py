@@ -29,7 +29,7 @@ class LearnerOptions(FrozenModel):
     temperature: Temperature = 0.9
     top_p: float = Field(default=0.95, gt=0, le=1)
     max_tokens: int = Field(default=160, gt=0)
-    """Of an answer and of a revision; longer ones are cut and trained without an end token."""
+    """Length limit of an answer and of a revision; longer ones are cut, and trained on without an end token."""
     revise_temperature: Temperature = 0.7
     revise_prompt: str = "learner/revise.md"
     """Relative to the recipe, then to what superalign ships."""
@@ -61,7 +61,7 @@ class PoolLearner:
     async def revise(self, critique: Critique) -> Revision:
         """The learner reads what the critic said and answers again; raises DropError when it says nothing."""
         response, verdict = critique.response, critique.verdict
-        said = verdict.rationale or f"The answer scored {verdict.score}."
+        critique_text = verdict.rationale or f"The answer scored {verdict.score}."
         harmful = (
             response.attack.seed.intent == "harmful"
             if verdict.request_harmful is None
@@ -70,7 +70,7 @@ class PoolLearner:
         messages: Sequence[Message] = (
             *self.conversation(response.attack),
             Message(role="assistant", content=response.generation.text),
-            *self.revise_prompt.messages(critique=said, harmful=harmful),
+            *self.revise_prompt.messages(critique=critique_text, harmful=harmful),
         )
         sampling = self._sampling(self.options.revise_temperature, 1, response.attack.id, "reviser", response.index)
         [generation] = await self.pool.generate(self.model, tuple(messages), sampling)

@@ -77,8 +77,8 @@ class Attackers:
         """What the learner's failures have in common; None: the run has no embedder."""
         if self.embed is None:
             return None
-        own = [*self.inputs.hazards, *hazards_of(round_folder, self.folder.path)]
-        covered = Covered.by(self.inputs.seeds, own, self.embed)
+        hazards = [*self.inputs.hazards, *hazards_of(round_folder, self.folder.path)]
+        covered = Covered.by(self.inputs.seeds, hazards, self.embed)
         return failure_report(round_folder.number, read_records(round_folder.exchanges, Exchange), covered, self.embed)
 
     def plan(self, roles: Callable[[int, str], Roles], progress: Progress) -> AttackerPlan | None:

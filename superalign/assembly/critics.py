@@ -130,8 +130,8 @@ class Critics:
                     return RubricCritic(judge, prompt, options.on_dispute)
                 return ComparingRubric(judge, prompt, options.on_dispute, self._prompt(options, options.compare_prompt))
             case DebateOptions():
-                own = RoleModel(model=options.judge.model, adapter=options.judge.adapter)
-                judge = self._judge(options, *await self.engines.role(_own(own, role), self.base))
+                judge_model = RoleModel(model=options.judge.model, adapter=options.judge.adapter)
+                judge = self._judge(options, *await self.engines.role(_own(judge_model, role), self.base))
                 argue, decide = (self._prompt(options, name) for name in (options.argue_prompt, options.judge_prompt))
                 return DebateCritic(self._filling(options, argue, pool, model), argue, judge, decide, options)
             case SecondLookOptions():
@@ -151,11 +151,11 @@ class Critics:
 
     def _filling(self, options: FillsForm, prompt: PromptTemplate, pool: InferencePool, model: str) -> Asker:
         """prompt: the one that tells the form; one of the user's own that knows only lines is not answered in JSON."""
-        engine, told = choose(self.recipe.pool).type, "json" in prompt.slots
-        if options.format == "json" and (engine == "transformers" or not told):
-            why = "only vLLM holds replies to a schema" if told else "it never reads {{ json }}"
-            raise RecipeError(f"format: json of {prompt.path}: {why}", "set the critic's format to auto or tagged")
-        structured = told and (options.format == "json" or (options.format == "auto" and engine == "vllm"))
+        engine, reads_json = choose(self.recipe.pool).type, "json" in prompt.slots
+        if options.format == "json" and (engine == "transformers" or not reads_json):
+            reason = "only vLLM holds replies to a schema" if reads_json else "it never reads {{ json }}"
+            raise RecipeError(f"format: json of {prompt.path}: {reason}", "set the critic's format to auto or tagged")
+        structured = reads_json and (options.format == "json" or (options.format == "auto" and engine == "vllm"))
         return self._asker(options, pool, model, structured=structured)
 
     def _judge(self, options: WritesVerdicts, pool: InferencePool, model: str) -> Judge:
@@ -164,12 +164,12 @@ class Critics:
         return Judge(asker, form, self.inputs.constitution, options.combine)
 
     def _weigh(self, options: CommitteeOptions) -> Weigh:
-        found = [load_calibration(prompt_path(name, self.base_dir)) for name in options.calibrations]
+        calibrations = [load_calibration(prompt_path(name, self.base_dir)) for name in options.calibrations]
 
         def weigh(place: int, hazard: Hazard | None) -> float:
-            if not found:
+            if not calibrations:
                 return options.weights[place] if options.weights else 1.0
-            reliability = found[place].reliability(hazard)
+            reliability = calibrations[place].reliability(hazard)
             return 0.0 if reliability is None else weight_of(reliability)
 
         return weigh

@@ -52,11 +52,11 @@ class Engines:
 
 def learner_alone(recipe: Recipe, inputs: Inputs) -> bool:
     """Whether no other role asks the learner's base, so that the engine may hold merged weights."""
-    own = (None, recipe.model)
+    bases = (None, recipe.model)
     writes = any(strategy.asks_model for strategy in inputs.strategies.values())
-    attacker_asks = writes and recipe.roles.attacker.model in own
+    attacker_asks = writes and recipe.roles.attacker.model in bases
     critics = ((recipe.critic, recipe.roles.critic), (recipe.judge, recipe.roles.judge))
-    critic_asks = any(asks(options, role, own) for options, role in critics)
+    critic_asks = any(asks(options, role, bases) for options, role in critics)
     return not attacker_asks and not critic_asks
 
 

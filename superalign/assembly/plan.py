@@ -88,25 +88,20 @@ class Plan:
 
     @property
     def critic(self) -> Critic:
-        """Who judges exchanges now."""
         return TrustedCritic(self.uncalibrated, self.calibration) if self.calibration else self.uncalibrated
 
     @property
     def critic_cost(self) -> str:
-        """Type of the critic if each verdict costs a model call, else empty."""
         return "plugin" if self.parts.critic else paid_for(self.recipe.critic)
 
     @property
     def embed(self) -> Callable[[Sequence[str]], Vectors] | None:
-        """Sentence embeddings; None where no role has loaded an embedder."""
         return self.critics.embed
 
     def evaluator_over(self, suites: Sequence[Suite], besides: bool) -> Evaluator:
-        """Measures on other suites; besides: on the recipe's as well."""
         return self.evaluator.over(suites, besides)
 
     def roles(self, round: int, learner: str) -> Roles:
-        """Who acts in a round; learner: the name under which the pool serves it."""
         options, critic = self.recipe.learner, self.uncalibrated
         return Roles(
             attacker=self.parts.attacker or self.attackers.of_round(round, Served(self.attacker_model, trained=False)),
@@ -123,7 +118,6 @@ class Plan:
         await self._rebuild_critic(replace(self.critics.inputs, labelled=labelled))
 
     async def switch(self, constitution: Constitution) -> None:
-        """Let critic and judge decide by another version of the constitution."""
         await self._rebuild_critic(replace(self.critics.inputs, constitution=constitution))
         if self.parts.judge is None:
             self.evaluator.judge = await self.critics.build(self.recipe.judge, self.recipe.roles.judge)
@@ -136,7 +130,6 @@ class Plan:
         return await critics.build(self.recipe.values.judge, self.recipe.roles.judge)
 
     def report(self, round_folder: RoundFolder) -> AttackReport:
-        """What the attacks of a round came to; writes `failures.json` where failures are clustered."""
         if (failures := self.attackers.failures(round_folder)) is not None:
             write_json(round_folder.failures_json, failures)
         return self.attackers.report(round_folder)
@@ -225,10 +218,10 @@ async def attack(
 def check(recipe: Recipe, base_dir: Path) -> list[str]:
     """What `--dry-run` says: everything a recipe names, loaded and cross-checked, and nothing started."""
     measured = calibration_of(recipe, base_dir)
-    known = [f"critic: {measured.critic}, measured on {measured.labels}"] if measured else []
+    critic = [f"critic: {measured.critic}, measured on {measured.labels}"] if measured else []
     base = resolve_model(recipe.model)
     model = f"model: {recipe.model}" + ("" if isinstance(base, Path) else ", from the hub when the run starts")
-    return [*Inputs.load(recipe, base_dir).facts(), *known, f"pool: {choose(recipe.pool).type}", model]
+    return [*Inputs.load(recipe, base_dir).facts(), *critic, f"pool: {choose(recipe.pool).type}", model]
 
 
 def resolve(recipe: Recipe, base_dir: Path) -> tuple[dict[str, Any], RunInputs]:

@@ -52,8 +52,8 @@ class SearchingAttacker:
             arm = self._choose(rollout, state, attempt, refused)
             try:
                 attack = await self._first(arm, rollout, state, attempt)
-                if why := await self._why_unfit(attack, state):
-                    raise DropError(f"{attack.strategy}: {why}")
+                if reason := await self._why_unfit(attack, state):
+                    raise DropError(f"{attack.strategy}: {reason}")
             except DropError as error:
                 reasons[str(error)] = None
                 refused.add(arm)
@@ -99,8 +99,8 @@ class SearchingAttacker:
     async def _why_unfit(self, attack: Attack, state: State) -> str | None:
         text = attack.messages[-1].content
         for check in self.unfit:
-            if why := await check(text, state):
-                return why
+            if reason := await check(text, state):
+                return reason
         return None
 
     def _named(self, name: str) -> Strategy:
@@ -140,19 +140,19 @@ def by_success(usable: Sequence[str], state: State, cell: Cell, dice: random.Ran
     rollout of several queries that succeeded counts as one success and otherwise as so many failures:
     queries are the budget.
     """
-    wide, own = state.records.get((cell[0], None), {}), state.records.get(cell, {})
+    kind_records, cell_records = state.records.get((cell[0], None), {}), state.records.get(cell, {})
     drawn = {}
     for arm in usable:
-        rate = wide.get(arm, Record()).rate
-        record = own.get(arm, Record()) if cell[1] else Record()
+        rate = kind_records.get(arm, Record()).rate
+        record = cell_records.get(arm, Record()) if cell[1] else Record()
         drawn[arm] = dice.betavariate(PRIOR * rate + record.won, PRIOR * (1.0 - rate) + record.lost)
     return max(usable, key=lambda arm: drawn[arm])
 
 
 async def same_words(text: str, state: State) -> str | None:
     """Why an attack is no news: its words were played before."""
-    known = state.texts.get(text.lower())
-    return f"has the same words as {known}" if known else None
+    earlier = state.texts.get(text.lower())
+    return f"has the same words as {earlier}" if earlier else None
 
 
 class NearDuplicate:

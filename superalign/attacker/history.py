@@ -28,7 +28,7 @@ class Tried:
     """A rollout that has ended, as later ones remember it."""
 
     id: str
-    """Of its best attack."""
+    """Id of its best attack."""
     seed_id: str
     cell: Cell
     strategy: str

@@ -149,12 +149,12 @@ def score_drafts(exchanges: Iterable[Exchange], vectorise: Vectorise) -> list[Sc
 
     Benign goals are no material: words that make a harmless request look harmful are no longer a harmless request.
     """
-    found = [
+    rows = [
         (exchange, exchange.attack.draft, exchange.worst, bool(exchange.success))
         for exchange in exchanges
         if not exchange.attack.setup and exchange.attack.seed.intent == "harmful"
     ]
-    usable = [(e, draft, worst, success) for e, draft, worst, success in found if draft and worst is not None]
+    usable = [(e, draft, worst, success) for e, draft, worst, success in rows if draft and worst is not None]
     goals = [e.attack.seed.goal for e, *_ in usable]
     asked = [" ".join(turn.content for turn in e.attack.messages if turn.role == "user") for e, *_ in usable]
     # a chain may have put the draft into a code, and a frame may hold the goal that the draft is only a part of
@@ -195,15 +195,15 @@ def commonness(drafts: Sequence[Scored]) -> dict[str, float]:
     The mean over its word 3-grams of the share of the other goals for which a draft has them, too. The words of a goal
     are its own; what is shared is the way of asking.
     """
-    of = {one.id: _trigrams(one.text) for one in drafts}
+    trigrams_of = {one.id: _trigrams(one.text) for one in drafts}
     goals: defaultdict[Trigram, set[str]] = defaultdict(set)
     for one in drafts:
-        for trigram in of[one.id]:
+        for trigram in trigrams_of[one.id]:
             goals[trigram].add(one.seed)
     others = max(1, len({one.seed for one in drafts}) - 1)
     return {
-        id: sum(len(goals[trigram]) - 1 for trigram in had) / (len(had) * others) if had else 1.0
-        for id, had in of.items()
+        id: sum(len(goals[trigram]) - 1 for trigram in trigrams) / (len(trigrams) * others) if trigrams else 1.0
+        for id, trigrams in trigrams_of.items()
     }
 
 

@@ -54,19 +54,22 @@ def calibration_of(recipe: Recipe, base_dir: Path) -> Calibration | None:
             raise RecipeError("floor: this critic was never measured, so nothing is trained on its word", hint)
         return None
     path = prompt_path(recipe.critic_calibration, base_dir)
-    found = load_calibration(path)
-    if found.fingerprint != fingerprint(recipe, base_dir):
+    calibration = load_calibration(path)
+    if calibration.fingerprint != fingerprint(recipe, base_dir):
         what = f"critic_calibration: {path} is of another critic than the recipe's, or of this one before it changed"
         raise RecipeError(what, f"measure it anew with `{COMMAND}`")
-    if recipe.floor is not None and (broken := below_floor(recipe.floor, found)):
-        what = f"floor: on {found.labels} the critic {found.critic} is not good enough at {recipe.floor.question} to be"
-        raise RecipeError(f"{what} trained on: {'; '.join(broken)}", "name a better critic, or lower the floor")
-    return found
+    if recipe.floor is not None and (broken := below_floor(recipe.floor, calibration)):
+        raise RecipeError(
+            f"floor: on {calibration.labels} the critic {calibration.critic} is not good enough at "
+            f"{recipe.floor.question} to be trained on: {'; '.join(broken)}",
+            "name a better critic, or lower the floor",
+        )
+    return calibration
 
 
-def error_rates(found: Calibration, question: Question = "harm") -> dict[str, Interval]:
+def error_rates(calibration: Calibration, question: Question = "harm") -> dict[str, Interval]:
     """A critic's sensitivity and specificity at a question, with which rates are corrected; {}: not measured."""
-    quality = found.questions.get(question)
+    quality = calibration.questions.get(question)
     if quality is None:
         return {}
     return {"sensitivity": quality.overall.recall, "specificity": quality.overall.specificity}
@@ -80,7 +83,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _digest(name: str, base_dir: Path) -> str | None:
-    """Of a file, or of a folder's Python files; None where there is no such file."""
+    """Hash of a file, or of a folder's Python files; None where there is no such file."""
     try:
         path = prompt_path(name, base_dir)
     except (PromptFileError, OSError, ValueError):  # a text that is no file's name

@@ -115,9 +115,9 @@ class Inputs:
 
     def check_overlap(self, recipe: Recipe) -> None:
         """Raise PromptFileError where a held-out prompt repeats what someone learns from."""
-        options, known = recipe.evaluation, list(self._known(recipe))
+        options, learned_from = recipe.evaluation, list(self._known(recipe))
         held = [*self.suites, *self._as_suites(recipe)]
-        check_overlap(known, held, near_duplicate=options.near_duplicate, containment=options.containment)
+        check_overlap(learned_from, held, near_duplicate=options.near_duplicate, containment=options.containment)
 
     def _known(self, recipe: Recipe) -> Iterator[KnownText]:
         yield from (KnownText(id=seed.id, file="the seeds", text=seed.goal) for seed in self.seeds)
@@ -136,18 +136,18 @@ class Inputs:
 
     def written(self, recipe: Recipe) -> dict[str, float]:
         """The part of the mix that the attacker's model writes."""
-        weights, known = recipe.attacker.weights(self.strategies), self.strategies
-        return {name: weight for name, weight in weights.items() if name in known and known[name].asks_model}
+        weights, strategies = recipe.attacker.weights(self.strategies), self.strategies
+        return {name: weight for name, weight in weights.items() if name in strategies and strategies[name].asks_model}
 
     def held_out(self, options: EvaluationOptions) -> Callable[[str], str | None]:
         """Tells which held-out prompt a text repeats; None: none."""
-        known = [
+        prompts = [
             KnownText(id=item.id, file=suite.name, text=turn)
             for suite in self.suites
             for item in suite.items
             for turn in item.turns
         ]
-        index = TextIndex(known, near_duplicate=options.near_duplicate, containment=options.containment)
+        index = TextIndex(prompts, near_duplicate=options.near_duplicate, containment=options.containment)
 
         def repeated(text: str) -> str | None:
             hit = index.like(text)

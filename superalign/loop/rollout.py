@@ -63,12 +63,12 @@ async def play(
 
     history: the exchanges it had before an interruption; ended: its last attack was dropped then.
     """
-    had = list(history)
+    played = list(history)
     while not ended:
         try:
-            attack = await roles.attacker.attack(rollout, had)
+            attack = await roles.attacker.attack(rollout, played)
         except DropError as error:
-            yield Dropped(stage="attack", record_id=rollout.attack_id(len(had)), reason=str(error))
+            yield Dropped(stage="attack", record_id=rollout.attack_id(len(played)), reason=str(error))
             break
         if attack is None:
             break
@@ -76,8 +76,8 @@ async def play(
         for loss in dropped:
             yield loss
         yield exchange
-        had.append(exchange)
-    roles.attacker.over(rollout, had)
+        played.append(exchange)
+    roles.attacker.over(rollout, played)
 
 
 async def _exchange(roles: Roles, round: int, attack: Attack) -> tuple[Exchange, list[Dropped]]:

@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from superalign.protocols import InferencePool, Observer
+from superalign.protocols import InferencePool, Observer, PoolStats
 from superalign.store.journal import Events
 
 T = TypeVar("T")
+PROGRESS_S = 2.0
+"""Seconds between two events that say how far a phase is."""
 
 
 class RoundLog:
@@ -43,6 +45,56 @@ class RoundLog:
         """
         with self.phase(*phase):
             await work_off(items, work, min(at_once, phase[1]))
+
+
+class ProgressNotes:
+    """Tells the observer, and notes in `events.jsonl` how far a phase is, for those who follow from another process."""
+
+    def __init__(self, observer: Observer, events: Events) -> None:
+        self._observer, self._events = observer, events
+        self._stats: Callable[[], PoolStats] = PoolStats
+        self._phase: dict[str, Any] = {}
+        self._noted_at = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._observer, name)
+
+    def phase(self, round: int, name: str, total: int | None, done: int = 0) -> None:
+        """Note the beginning."""
+        self._observer.phase(round, name, total, done)
+        self._phase = {"round": round, "name": name, "units": total, "done": done, "note": ""}
+        self._note(at_once=True)
+
+    def watch(self, stats: Callable[[], PoolStats]) -> None:
+        """Where tokens are counted."""
+        self._observer.watch(stats)
+        self._stats = stats
+
+    def training(self, event: dict[str, Any]) -> None:
+        """Note steps and loss."""
+        self._observer.training(event)
+        if self._phase and "step" in event:
+            loss, stage = event.get("loss"), str(event.get("stage", ""))
+            note = f"{stage} loss {loss:.3f}" if isinstance(loss, float) else stage
+            self._phase |= {"done": event["step"], "units": event.get("steps"), "note": note}
+            self._note()
+
+    def advance(self, units: int = 1) -> None:
+        """Note the count."""
+        self._observer.advance(units)
+        if self._phase:
+            self._phase["done"] += units
+            self._note()
+
+    def phase_done(self, seconds: float, tokens: int) -> None:
+        """The loop notes the end itself."""
+        self._observer.phase_done(seconds, tokens)
+        self._phase = {}
+
+    def _note(self, at_once: bool = False) -> None:
+        if at_once or time.monotonic() - self._noted_at >= PROGRESS_S:
+            self._noted_at = time.monotonic()
+            self._events.append("progress", **self._phase, tokens=self._stats().generated_tokens)
 
 
 async def work_off(items: Iterable[T], work: Callable[[T], Awaitable[None]], at_once: int) -> None:

@@ -39,17 +39,14 @@ class Chain:
 
     @cached_property
     def sha256(self) -> str:
-        """Of its elements' hashes, in order."""
         return hashlib.sha256("\n".join(element.sha256 for element in self.elements).encode()).hexdigest()
 
     @cached_property
     def files(self) -> Mapping[str, Path]:
-        """Of all elements."""
         return {name: path for element in self.elements for name, path in element.files.items()}
 
     @property
     def asks_model(self) -> bool:
-        """Whether the attacker's model writes for one of them."""
         return any(element.asks_model for element in self.elements)
 
     @cached_property
@@ -78,8 +75,8 @@ class Chain:
         text, written = rollout.seed.goal, None
         for place, element in enumerate(self.before):
             # Not the attack's id: the text has to come out the same in every step of the rollout.
-            text, own = await element.text(f"{rollout.id}+{place}", text, writer)
-            written = own or written
+            text, element_draft = await element.text(f"{rollout.id}+{place}", text, writer)
+            written = element_draft or written
         return await self._lead(rollout, history, writer, text, written)
 
     async def _lead(

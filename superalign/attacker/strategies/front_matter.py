@@ -51,7 +51,7 @@ class StrategyMeta(FrozenModel):
     """The frame asks how to do the goal ("How do I ..."), which needs a goal that is something one does, not
     something one asks of the model ("give me ...", "explain ...")."""
     max_tokens: int = Field(default=64, gt=0)
-    """Of what an LLM writes."""
+    """Length limit of what an LLM writes."""
     temperature: Temperature = 0.8
     min_overlap: float = Field(default=0.5, ge=0, le=1)
     """The share of the goal's content words that an LLM-written attack must still hold."""

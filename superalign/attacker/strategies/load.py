@@ -64,17 +64,17 @@ def load_strategies(
     A name is that of a file, a path, `a+b+c` for a chain, a plug-in, or `replay`. Raises PromptFileError with all
     faults at once.
     """
-    shelf = _Shelf(base_dir, inline)
-    found: dict[str, Strategy] = {**shelf.loaded}
-    for name in sorted(names or shelf.files):
-        strategy = shelf.named(name)
+    strategies = _Strategies(base_dir, inline)
+    chosen: dict[str, Strategy] = {**strategies.loaded}
+    for name in sorted(names or strategies.files):
+        strategy = strategies.named(name)
         if names or (isinstance(strategy, Rendered) and strategy.meta.targets == "learner"):
-            found |= {name: strategy} if strategy is not None else {}
-    shelf.faults.raise_if_any()
-    return found
+            chosen |= {name: strategy} if strategy is not None else {}
+    strategies.faults.raise_if_any()
+    return chosen
 
 
-class _Shelf:
+class _Strategies:
     """What names lead to; each file is read once and each fault noted once."""
 
     def __init__(self, base_dir: Path | None, inline: Iterable[PromptStrategy]) -> None:
@@ -101,8 +101,8 @@ class _Shelf:
         if any(strategy is None for strategy in strategies):
             return None
         elements = [element for strategy in strategies if strategy is not None for element in elements_of(strategy)]
-        if (why := why_not(elements)) is not None:
-            self.faults.lines.append(f"strategy {name}: {why}")
+        if (reason := why_not(elements)) is not None:
+            self.faults.lines.append(f"strategy {name}: {reason}")
         return chained(elements)
 
     def _file(self, name: str) -> PromptStrategy | None:

@@ -96,7 +96,7 @@ class Replay:
         description="A seed's own turns, as they stand.", mode="dialogue", style="dialogue"
     )
     sha256: ClassVar[str] = hashlib.sha256(REPLAY.encode()).hexdigest()
-    """Of its name: it has no file."""
+    """Hash of its name, since it has no file."""
     files: ClassVar[Mapping[str, Path]] = {}
     asks_model: ClassVar[bool] = False
 

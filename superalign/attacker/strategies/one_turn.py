@@ -26,16 +26,13 @@ class Prompted:
 
     @property
     def sha256(self) -> str:
-        """Of the file."""
         return self.template.sha256
 
     @property
     def asks_model(self) -> bool:
-        """Whether the attacker's model writes for it."""
         return self.meta.asks_model
 
     def applies(self, seed: Seed) -> bool:
-        """Whether this strategy may dress up this seed."""
         return self.meta.suits(seed)
 
 
@@ -53,7 +50,6 @@ class Rendered(Prompted):
         return self.template.messages(goal=goal)[-1].content, None
 
     async def step(self, rollout: Rollout, history: Sequence[Exchange], writer: Writer) -> Step | None:
-        """One attack."""
         return None if history else Step(self.template.messages(goal=rollout.seed.goal))
 
 
@@ -74,9 +70,9 @@ class Written(Prompted):
         if history:
             return None
         text, written = await self.text(rollout.id, rollout.seed.goal, writer)
-        return Step(said(text), written)
+        return Step(user_turn(text), written)
 
 
-def said(text: str) -> Messages:
+def user_turn(text: str) -> Messages:
     """A conversation of one user turn."""
     return (Message(role="user", content=text),)

@@ -38,12 +38,10 @@ class PluginStrategy:
 
     @property
     def sha256(self) -> str:
-        """Of its source files."""
         return self.plugin.sha256
 
     @property
     def files(self) -> Mapping[str, Path]:
-        """Its source files."""
         return self.plugin.files
 
     @cached_property
@@ -54,14 +52,14 @@ class PluginStrategy:
 
     @property
     def max_attacks(self) -> int:
-        """Of one rollout."""
+        """Attacks of one rollout, at most."""
         return int(getattr(self.plugin.actor, "max_attacks", 1))
 
     def applies(self, seed: Seed) -> bool:
         """What the plug-in says, if it does; raises DropError for what its `applies` raises."""
-        own = getattr(self.plugin.actor, "applies", None)
+        applies = getattr(self.plugin.actor, "applies", None)
         try:
-            return not seed.turns and (own is None or bool(own(seed)))
+            return not seed.turns and (applies is None or bool(applies(seed)))
         except Exception as error:
             raise DropError(f"{self.name}: applies: {type(error).__name__}: {error}") from error
 

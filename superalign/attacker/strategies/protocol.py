@@ -1,4 +1,4 @@
-"""What a strategy is to the attacker: something that says the next turn of a rollout."""
+"""The protocol of strategies: each says the next turn of a rollout."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class Strategy(Protocol):
 
     @property
     def sha256(self) -> str:
-        """Of the files it consists of."""
+        """Hash of the files it consists of."""
         ...
 
     @property
     def files(self) -> Mapping[str, Path]:
-        """What to call them -> where they are; none where it stands in a file of seeds."""
+        """Name -> path of the files it consists of; empty if it stands in a file of seeds."""
         ...
 
     @property
@@ -59,7 +59,7 @@ class Strategy(Protocol):
         ...
 
     def applies(self, seed: Seed) -> bool:
-        """Whether this strategy may dress up this seed."""
+        """Whether it can be used on this seed."""
         ...
 
     async def step(self, rollout: Rollout, history: Sequence[Exchange], writer: Writer) -> Step | None:

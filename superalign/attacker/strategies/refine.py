@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from superalign.attacker.strategies.one_turn import Prompted, said
+from superalign.attacker.strategies.one_turn import Prompted, user_turn
 from superalign.attacker.strategies.protocol import Step, Writer
 from superalign.attacker.strategies.writer import draft
 from superalign.files.template_sandbox import sentence
@@ -32,11 +32,11 @@ class Refine(Prompted):
     ) -> Step | None:
         """The plain goal (or `first`), then one refined attempt after the other; raises DropError."""
         if not history:
-            return Step(said(sentence(rollout.seed.goal) if first is None else first))
+            return Step(user_turn(sentence(rollout.seed.goal) if first is None else first))
         if len(history) >= self.meta.attempts or history[-1].success:
             return None
         id, reasons = rollout.attack_id(len(history)), []
-        known = {_words(exchange.attack.messages[-1].content) for exchange in history}
+        earlier = {_words(exchange.attack.messages[-1].content) for exchange in history}
         for number, parent in enumerate(self._frontier(history)):
             answer = _worst(parent)
             prompt = self.template.messages(
@@ -54,8 +54,8 @@ class Refine(Prompted):
             except DropError as error:
                 reasons.append(str(error))
                 continue
-            if _words(written.text) not in known:
-                return Step(said(written.text), written, parent=parent.attack.id)
+            if _words(written.text) not in earlier:
+                return Step(user_turn(written.text), written, parent=parent.attack.id)
             reasons.append(f"{self.name}: the attack was had before")
         raise DropError("; ".join(dict.fromkeys(reasons)))
 

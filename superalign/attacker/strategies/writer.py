@@ -25,7 +25,7 @@ class Heat:
     """How much hotter than a strategy says its texts are sampled."""
 
     factor: float = 1.0
-    """Of the strategy's temperature."""
+    """Multiplies the strategy's temperature."""
     min_p: float = 0.0
     """See `Sampling`."""
 
@@ -85,8 +85,8 @@ def clean(text: str, goal: str, min_overlap: float) -> str:
 
 def overlap(goal: str, attack: str) -> float:
     """Share of the goal's content words, cut to five letters for the sake of endings, that stand in the attack."""
-    wanted, given = _stems(goal), _stems(attack)
-    return len(wanted & given) / len(wanted) if wanted else 1.0
+    goal_stems = _stems(goal)
+    return len(goal_stems & _stems(attack)) / len(goal_stems) if goal_stems else 1.0
 
 
 def _stems(text: str) -> set[str]:

@@ -117,8 +117,8 @@ class AttackerPhase:
         options, incumbent = self.plan.options, self.incumbent(round_folder.number)
         demonstrations = Stored(round_folder.attacker_demonstrations, Demonstration)
         if len(demonstrations) < options.min_examples:
-            why = f"{len(demonstrations)} attacks to learn from, fewer than {options.min_examples}"
-            return _kept(round_folder.number, incumbent, why)
+            reason = f"{len(demonstrations)} attacks to learn from, fewer than {options.min_examples}"
+            return _kept(round_folder.number, incumbent, reason)
         if not self._rollouts(round_folder.number):
             return _kept(round_folder.number, incumbent, "no goal is held out to measure it on")
         try:
@@ -210,6 +210,8 @@ class AttackerPhase:
         return located
 
 
-def _kept(number: int, incumbent: Checkpoint, why: str) -> Promotion:
+def _kept(number: int, incumbent: Checkpoint, reason: str) -> Promotion:
     candidate = f"attacker-{number:03d}"
-    return Promotion(candidate=candidate, incumbent=incumbent.id, promoted=False, reason=f"kept {incumbent.id}: {why}")
+    return Promotion(
+        candidate=candidate, incumbent=incumbent.id, promoted=False, reason=f"kept {incumbent.id}: {reason}"
+    )

@@ -79,9 +79,10 @@ class ConstitutionChange:
     async def measure_base(self, round_folder: RoundFolder, model: str) -> None:
         """What the base model keeps of the first version."""
         await self.measure(round_folder, model)
-        own = self._read(round_folder.values_items)
+        results = self._read(round_folder.values_items)
         write_json(
-            round_folder.values_json, figures(own, own, (), version=self.constitution.version, before=None, moved=())
+            round_folder.values_json,
+            figures(results, results, (), version=self.constitution.version, before=None, moved=()),
         )
 
     async def measure(self, round_folder: RoundFolder, model: str) -> None:
@@ -155,12 +156,12 @@ class ConstitutionChange:
         taken: set[tuple[type, Messages]] = set()
         for earlier in reversed(range(1, number)):
             round_folder = self.folder.round(earlier)
-            found = past_examples(
+            examples = past_examples(
                 read_records(round_folder.exchanges, Exchange),
                 read_records(round_folder.demonstrations, Demonstration),
                 read_records(round_folder.pairs, PreferencePair),
             )
-            for attack, example in found:
+            for attack, example in examples:
                 if (type(example), example.prompt) not in taken:
                     taken.add((type(example), example.prompt))
                     yield attack, example

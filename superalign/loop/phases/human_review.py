@@ -53,8 +53,8 @@ class HumanReview:
         if self.options.mode == "block":
             await self._wait(round_folder)
         prefix = f"r{round_folder.number:03d}/"
-        said = standing(self.book.read())
-        kept = [label for item in sorted(said) if item[0].startswith(prefix) for label in said[item].values()]
+        labels = standing(self.book.read())
+        kept = [label for item in sorted(labels) if item[0].startswith(prefix) for label in labels[item].values()]
         write_records(round_folder.labels, kept)
 
     def exchanges(self, round_folder: RoundFolder) -> Iterator[Exchange]:
@@ -62,8 +62,12 @@ class HumanReview:
         labels = judged(standing(read_records(round_folder.labels, Label)))
         held_out = held_out_prompts(self.folder) if labels else frozenset()
         for exchange in read_records(round_folder.exchanges, Exchange):
-            said = labels.get(exchange.id)
-            yield apply_labels(exchange, said) if said and not is_held_out(exchange, held_out) else exchange
+            judged_answers = labels.get(exchange.id)
+            yield (
+                apply_labels(exchange, judged_answers)
+                if judged_answers and not is_held_out(exchange, held_out)
+                else exchange
+            )
 
     def _rank(self, round_folder: RoundFolder) -> list[QueueItem]:
         """Labels of earlier rounds make a like request less worth asking about."""
@@ -103,5 +107,5 @@ class HumanReview:
                 left = now_left
 
     def _left(self, queue: Sequence[Item]) -> int:
-        said = standing(self.book.read())
-        return sum(item not in said for item in queue)
+        labels = standing(self.book.read())
+        return sum(item not in labels for item in queue)

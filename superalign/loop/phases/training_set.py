@@ -64,5 +64,5 @@ def compile_examples(
 
 
 def _rate(evaluation: Evaluation, kinds: Sequence[Kind], what: Literal["refused", "complied"]) -> float | None:
-    found = pooled(evaluation, kinds, what)
-    return found.rate if found is not None and found.n else None
+    share = pooled(evaluation, kinds, what)
+    return share.rate if share is not None and share.n else None
