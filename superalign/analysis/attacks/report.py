@@ -16,7 +16,7 @@ from superalign.analysis.attacks.records import (
     Group,
     Hit,
     Injections,
-    Side,
+    IntentFigures,
     Turns,
 )
 from superalign.records.base import Intent
@@ -159,13 +159,13 @@ class IntentCounts:
             goal.add_success(place, attack, text)
             self.successful.add(exchange.id, text, attack.strategy, cell)
 
-    def figures(self, earlier: Sample, embed: Embed | None) -> Side:
+    def figures(self, earlier: Sample, embed: Embed | None) -> IntentFigures:
         """The figures of this intent; nothing else here embeds."""
         queries = sum(len(goal.queries) for goal in self.goals.values())
         successes = [[text for _, text in sorted(goal.successes.values())] for goal in self.goals.values()]
         apart = sum(distinct(texts, embed) for texts in successes if texts) if embed else None
         attacks, past = self.all.sample.texts(), earlier.texts(EARLIER)
-        return Side(
+        return IntentFigures(
             queries=queries,
             attacks=self.tally.scored + self.tally.unscored,
             success=self.tally.interval(),
