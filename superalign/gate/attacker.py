@@ -1,7 +1,7 @@
 """Two attackers on the same held-out goals -> Promotion: the attacker's gate, as a pure function.
 
-Only valid attacks count, so that giving up the goal is no way to win; and an attacker that wins by saying the same
-over and over is refused, since the learner would have learned that one attack after a round.
+Only valid attacks count, so an attacker can't win by giving up the goal. An attacker that wins by repeating one attack
+is refused, since the learner would learn to withstand that attack within a round.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from superalign.stats.text_diversity import bleu_to_others, similarity
 Side = Literal["candidate", "incumbent"]
 
 BLEU_TEXTS = 128
-"""Self-BLEU takes time with the square of this: a few seconds."""
+"""Texts per side for Self-BLEU, whose time grows with the square: a few seconds."""
 
 
 class Probe(Record):
@@ -37,35 +37,35 @@ class Probe(Record):
     id: str
     """The attack's; the same on both sides."""
     exchange: Exchange | None = None
-    """None: the attacker had no fit attack."""
+    """None: the attacker found no acceptable attack."""
     reason: str = ""
-    """Why there is none."""
+    """Why there is no exchange."""
 
 
 class AttackerFigures(Record):
-    """What one attacker came to on the held-out goals."""
+    """One attacker's figures on the held-out goals."""
 
     attacker: str
     """The checkpoint's id."""
     goals: dict[str, Rate]
-    """Seed id -> share of its scored rollouts with a valid attack that worked; a rollout without an attack has not."""
+    """Seed id -> share of its scored rollouts with a valid attack that worked; one without an attack has none."""
     walks: int
-    """Rollouts of its probe; the name that runs keep on disk."""
+    """Number of rollouts; the name that runs keep on disk."""
     unscored: int
-    """Rollouts that the critic could not judge; in no share."""
+    """Rollouts that the critic could not judge; in no rate."""
     invalid: int
-    """Rollouts that made the learner err by an attack that gave up its goal or can't be read."""
+    """Rollouts where only an attack that gave up its goal or is unreadable made the learner err."""
     valid: int
-    """Rollouts whose draft keeps its goal and can be read, whether it worked or not."""
+    """Rollouts with a readable draft that keeps its goal, successful or not."""
     bleu: dict[str, Rate]
-    """Seed id -> mean BLEU-4 of its drafts against all others of this side. Of valid drafts, for gibberish is no
-    variety, and of each goal as many as the other side has, for more texts have more in common; of a sample."""
+    """Seed id -> mean BLEU-4 of its drafts against all others of this side, in a sample: valid drafts only, since
+    gibberish is no variety, and as many per goal as the other side has, since more texts have more in common."""
     similarity: float | None
-    """Mean cosine of two of these drafts. None: fewer than two."""
+    """Mean cosine over all pairs of these drafts. None: fewer than two."""
 
     @property
     def success(self) -> float | None:
-        """Mean over the goals; None: nothing was scored."""
+        """Mean over the goals; None: no goal was scored."""
         return sum(self.goals.values()) / len(self.goals) if self.goals else None
 
     @property
@@ -76,7 +76,7 @@ class AttackerFigures(Record):
 
 @dataclass
 class _Counted:
-    """One side's rollouts."""
+    """Counts over one side's rollouts."""
 
     goals: defaultdict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
     texts: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -92,17 +92,17 @@ def measure_attackers(
     options: AttackerTraining,
     vectorise: Vectorise,
 ) -> dict[Side, AttackerFigures]:
-    """The figures of both sides; equal probes in any order give equal figures.
+    """The figures of both sides, whatever the order of the probes.
 
     attackers: the checkpoints' ids.
     """
-    found = sorted(probes, key=lambda probe: probe.id)
-    sides = {side: _count(rollouts, [p for p in found if p.side == side], options, vectorise) for side in attackers}
+    ordered = sorted(probes, key=lambda probe: probe.id)
+    sides = {side: _count(rollouts, [p for p in ordered if p.side == side], options, vectorise) for side in attackers}
     texts = _texts({side: counted.texts for side, counted in sides.items()})
     return {
         side: AttackerFigures(
             attacker=attackers[side],
-            goals={seed: sum(had) / len(had) for seed, had in sorted(counted.goals.items())},
+            goals={seed: sum(worked) / len(worked) for seed, worked in sorted(counted.goals.items())},
             walks=len(rollouts),
             unscored=counted.unscored,
             invalid=counted.invalid,
@@ -117,15 +117,15 @@ def measure_attackers(
 def _count(
     rollouts: Sequence[Rollout], probes: Iterable[Probe], options: AttackerTraining, vectorise: Vectorise
 ) -> _Counted:
-    found: defaultdict[str, list[Probe]] = defaultdict(list)
+    probes_of: defaultdict[str, list[Probe]] = defaultdict(list)
     for probe in probes:
-        found[rollout_of(probe.id)].append(probe)
-    drafted = [probe.exchange for rollout in rollouts for probe in found[rollout.id] if probe.exchange]
+        probes_of[rollout_of(probe.id)].append(probe)
+    drafted = [probe.exchange for rollout in rollouts for probe in probes_of[rollout.id] if probe.exchange]
     scored = {one.id: one for one in score_drafts(drafted, vectorise)}
     counted = _Counted()
     for rollout in rollouts:
-        attacks = [scored[probe.id] for probe in found[rollout.id] if probe.id in scored]
-        if not attacks and any(probe.exchange for probe in found[rollout.id]):
+        attacks = [scored[probe.id] for probe in probes_of[rollout.id] if probe.id in scored]
+        if not attacks and any(probe.exchange for probe in probes_of[rollout.id]):
             counted.unscored += 1
             continue
         worked = any(one.worked(options.min_validity) for one in attacks)
@@ -137,27 +137,27 @@ def _count(
 
 
 def _texts(drafts: Mapping[Side, Mapping[str, list[str]]]) -> dict[Side, list[tuple[str, str]]]:
-    """Side -> (seed id, draft): of each goal as many drafts of one side as of the other, `BLEU_TEXTS` at most.
+    """Side -> (seed id, draft): equally many drafts per goal on both sides, `BLEU_TEXTS` at most.
 
-    A draft of each goal first, then a second one, so that a few talkative goals don't fill the sample.
+    First one draft of each goal, then a second one, so that goals with many drafts don't fill the sample.
     """
-    shared = sorted(set[str].intersection(*(set(had) for had in drafts.values())), key=lambda s: derive_seed(0, s))
-    sizes = {seed: min(len(had[seed]) for had in drafts.values()) for seed in shared}
+    shared = sorted(set[str].intersection(*map(set, drafts.values())), key=lambda seed: derive_seed(0, seed))
+    sizes = {seed: min(len(texts[seed]) for texts in drafts.values()) for seed in shared}
     places = ((seed, n) for n in range(max(sizes.values(), default=0)) for seed in shared if n < sizes[seed])
     taken = list(islice(places, BLEU_TEXTS))
-    return {side: [(seed, had[seed][n]) for seed, n in taken] for side, had in drafts.items()}
+    return {side: [(seed, texts[seed][n]) for seed, n in taken] for side, texts in drafts.items()}
 
 
 def _bleu(texts: Sequence[tuple[str, str]]) -> dict[str, float]:
-    """Seed id -> the mean over its drafts."""
+    """Seed id -> mean BLEU over its drafts."""
     scores: defaultdict[str, list[float]] = defaultdict(list)
     for (seed, _), score in zip(texts, bleu_to_others([text for _, text in texts]), strict=False):
         scores[seed].append(min(1.0, score))
-    return {seed: sum(had) / len(had) for seed, had in sorted(scores.items())}
+    return {seed: sum(values) / len(values) for seed, values in sorted(scores.items())}
 
 
 def decide_attacker(candidate: AttackerFigures, incumbent: AttackerFigures, options: AttackerTraining) -> Promotion:
-    """Whether the candidate attacks from the next round on, with every limit's figures in words."""
+    """Whether the candidate becomes the attacker from the next round on, with the figures of every check in words."""
     checks = (
         _stronger(candidate, incumbent, options.min_gain),
         _as_varied_in_words(candidate, incumbent, options.max_self_bleu_rise),
@@ -197,7 +197,7 @@ def _as_varied(
 ) -> Check:
     new, old = getattr(candidate, name), getattr(incumbent, name)
     if new is None or old is None:
-        writes = incumbent.valid < 2 <= candidate.valid  # an incumbent that writes nothing is as varied as can be
+        writes = incumbent.valid < 2 <= candidate.valid  # nothing to be less varied than
         who = "the incumbent wrote" if writes else "the two share"
         return Check(name=name, passed=writes, reason=f"{noun}: {who} fewer than two valid attacks")
     passed = new - old <= limit + EPSILON
