@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from superalign.errors import RunFolderError
+from superalign.files.hashes import sha256_bytes, sha256_file
 
 _O_BINARY: int = getattr(os, "O_BINARY", 0)
 _UNSAFE = re.compile("[\u0085\u2028\u2029\ud800-\udfff]")
@@ -113,17 +113,6 @@ def sync_folder(folder: Path) -> None:
 def open_append(path: Path) -> int:
     """A file descriptor that reads anywhere and writes at the end; the file is made if need be."""
     return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _O_BINARY, 0o644)
-
-
-def sha256_bytes(data: bytes | str) -> str:
-    """Hash of bytes, or of a text's UTF-8, as 64 hex digits."""
-    return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()
-
-
-def sha256_file(path: Path) -> str:
-    """Hash of a file's bytes, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def list_files(folder: Path) -> list[str]:

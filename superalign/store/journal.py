@@ -1,4 +1,7 @@
-"""Append-only JSONL of records: what was appended survives a kill, and a torn last line costs only itself."""
+"""Append-only JSONL of records: what was appended survives a kill, and a torn last line costs only itself.
+
+`Journal` is written by the run's own process, `SharedJournal` by any number of processes, `Events` as well as it goes.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,19 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
-from pydantic import BaseModel, ValidationError
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from superalign.errors import RunFolderError
+from superalign.records.base import Record
 from superalign.store.atomic import disk_error, encode_json, open_append, sync_folder, write_atomic
 
 T = TypeVar("T", bound=BaseModel)
 _BLOCK = 1 << 20
+_LOCK_S = 10.0
+"""How long a process waits for another one that appends to a shared journal."""
 
 
 class Journal(Generic[T]):
@@ -107,9 +113,7 @@ class Journal(Generic[T]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _cut_torn_line(self) -> None:
@@ -157,8 +161,8 @@ def read_records(path: Path, type: type[T]) -> Iterator[T]:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
-            what = f"{where}: {first['msg']}" if where else first["msg"]
-            raise _broken(path, number, f"not a {type.__name__}: {what}") from error
+            fault = f"{where}: {first['msg']}" if where else first["msg"]
+            raise _broken(path, number, f"not a {type.__name__}: {fault}") from error
 
 
 class Stored(Sequence[T]):
@@ -180,6 +184,82 @@ class Stored(Sequence[T]):
     def __getitem__(self, index: slice) -> list[T]: ...
     def __getitem__(self, index: int | slice) -> T | list[T]:
         return list(self)[index]
+
+
+class SharedJournal(Generic[T]):
+    """Lines that people add during a run, in a file of the run folder that only grows; several processes may write.
+
+    Each line is whole and on the disk before `append` ends. The file lies outside the hash chain, since people go on
+    after a round is sealed; what a round used of it is copied to the round's folder.
+    """
+
+    def __init__(self, path: Path, type: type[T], id_of: Callable[[T], str]) -> None:
+        self.path = path
+        self._type = type
+        self._id_of = id_of
+        self._lock = path.with_name(f".{path.stem}.lock")
+
+    def read(self) -> list[T]:
+        """Every record, in order. Raises RunFolderError for a line that is none."""
+        return list(read_records(self.path, self._type))
+
+    def append(self, records: Sequence[T]) -> list[T]:
+        """Add those whose id is not there yet, and return them. Raises RunFolderError where the disk refuses."""
+        try:
+            with FileLock(self._lock, timeout=_LOCK_S):
+                ids = {self._id_of(record) for record in self.read()}
+                new = [record for record in records if self._id_of(record) not in ids]
+                with Journal(self.path, self._type, sync_records=1) as journal:
+                    for record in new:
+                        journal.append(record)
+                return new
+        except Timeout:
+            raise RunFolderError(
+                f"{self.path} has been locked by another process for {_LOCK_S:.0f} s",
+                "end that process, then try again",
+            ) from None
+        except OSError as error:
+            raise RunFolderError(f"{self._lock}: {error.strerror or error}", "make the run folder writable") from error
+
+
+class Event(Record):
+    """One line of `events.jsonl`: what happened when. Clock times are kept here, outside the hash chain."""
+
+    time: float
+    """Seconds since 1970, UTC."""
+    kind: str
+    """`phase`, `round`, `notice`, ..."""
+    payload: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Events:
+    """Appends events if it can: a full disk costs the event and not the run."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens at the first event, so that looking at a run folder writes nothing."""
+        self.path = path
+        self.lost = 0
+        """Events that could not be written."""
+        self._journal: Journal[Event] | None = None
+
+    def append(self, kind: str, **payload: Any) -> None:
+        """Write one event. What JSON can't hold is written as text: NaN as "NaN", a path as its name."""
+        plain = json.loads(json.dumps(payload, default=str), parse_constant=str)
+        try:
+            if self._journal is None:
+                self._journal = Journal(self.path, Event, sync_records=256, sync_ms=5000)
+            self._journal.append(Event(time=round(time.time(), 3), kind=kind, payload=plain))
+        except RunFolderError:
+            self.lost += 1
+
+    def close(self) -> None:
+        """Sync and close; the next event opens it again."""
+        if self._journal is not None:
+            try:
+                self._journal.close()
+            except RunFolderError:
+                self.lost += 1
+            self._journal = None
 
 
 def by_id(fields: dict[str, Any]) -> tuple[str, ...]:
@@ -228,9 +308,9 @@ def _pick(path: Path, places: list[tuple[int, int]]) -> Iterator[bytes]:
             yield file.read(length)
 
 
-def _broken(path: Path, number: int, what: str) -> RunFolderError:
+def _broken(path: Path, number: int, fault: str) -> RunFolderError:
     return RunFolderError(
-        f"{path}:{number}: {what}",
+        f"{path}:{number}: {fault}",
         f"restore the file, or in an unfinished round delete line {number} and `superalign resume`: "
         "what it held is made again",
     )

@@ -2,29 +2,23 @@
 
 Each round's link hashes its artefacts together with the link before it, the first one with the hash of the run's
 inputs; DONE repeats the link. So an altered, missing or added file is named, and a rewritten past shows in every link
-after it. What holds clock times (events, logs, timing.json, the report) is outside.
+after it. A promotion by a person and the origin of a fork are links, too. What holds clock times (events, logs,
+timing.json, the report) is outside.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pydantic import Field
 
 from superalign.errors import RunFolderError
+from superalign.files.hashes import sha256_bytes, sha256_file
 from superalign.records.base import Record
 from superalign.records.training import Checkpoint
-from superalign.store.atomic import (
-    canonical,
-    is_temporary,
-    list_files,
-    sha256_bytes,
-    sha256_file,
-    write_atomic,
-    write_json,
-)
-from superalign.store.manual_promotions import Choice, Fork, link_choice, relinked, standing
+from superalign.store.atomic import canonical, is_temporary, list_files, write_atomic, write_json
 from superalign.store.round_folder import (
     CURRENT,
     DONE,
@@ -32,6 +26,7 @@ from superalign.store.round_folder import (
     RECIPE,
     RESOLVED,
     ROUNDS,
+    promoted_checkpoint,
     read_record,
     round_name,
 )
@@ -47,7 +42,7 @@ class ModelSource(Record):
     revision: str | None = None
     """The hub's commit."""
     sha256: str | None = None
-    """Hash of its files, for a local one."""
+    """Hash of its files, for a local model."""
 
 
 class RunInputs(Record):
@@ -77,6 +72,31 @@ class Link(Record):
     """Link of the round before, or the hash of the run entry."""
     link: str
     """sha256 of the canonical JSON of the three fields above."""
+
+
+class Choice(Record):
+    """A checkpoint that a person promoted between two rounds."""
+
+    after: int
+    """The round that was sealed last."""
+    checkpoint: Checkpoint
+    replaced: str
+    """Id of the checkpoint that stood before."""
+    reason: str
+    previous: str
+    """The link before it: the round's, or that of an earlier choice."""
+    link: str
+    """sha256 of the canonical JSON of the fields above."""
+
+
+class Fork(Record):
+    """Where a run was forked from: its rounds up to that one are copies."""
+
+    name: str
+    """Name of the run."""
+    round: int
+    head: str
+    """Its link after that round, with every choice made then."""
 
 
 class Manifest(Record):
@@ -123,7 +143,7 @@ def start(folder: Path, inputs: RunInputs) -> None:
 
 
 def choose(folder: Path, checkpoint: Checkpoint, replaced: str, reason: str) -> Choice:
-    """Add a person's choice after the last sealed round, which must be there."""
+    """Add a person's choice after the last sealed round; there must be one."""
     manifest = read_record(folder / MANIFEST, Manifest)
     choice = link_choice(len(manifest.rounds) - 1, checkpoint, replaced, reason, manifest.head)
     write_json(folder / MANIFEST, manifest.model_copy(update={"choices": (*manifest.choices, choice)}))
@@ -131,7 +151,7 @@ def choose(folder: Path, checkpoint: Checkpoint, replaced: str, reason: str) -> 
 
 
 def seal(folder: Path, number: int) -> Link:
-    """Add a round's link to the manifest, then write its DONE; again after a crash in between, it only does the rest.
+    """Add a round's link to the manifest, then write its DONE; called again after a crash, it does only the rest.
 
     Raises RunFolderError when the round before is not sealed, or this one was sealed over other files.
     """
@@ -161,7 +181,7 @@ def artefacts(folder: Path, number: int) -> dict[str, str]:
 
 
 def verify(folder: Path) -> list[Finding]:
-    """Everything about the sealed rounds that is not as it was sealed; an empty list for an untouched run."""
+    """Every change to the sealed rounds; an empty list for an untouched run."""
     try:
         manifest = read_record(folder / MANIFEST, Manifest)
     except RunFolderError as error:
@@ -204,7 +224,7 @@ def _verify_choices(manifest: Manifest) -> list[Finding]:
 
 
 def _verify_current(folder: Path, manifest: Manifest) -> list[Finding]:
-    """CURRENT moves on, so it is held against what the rounds decided; one in progress may be a step ahead of it."""
+    """Compare CURRENT with the decisions of the rounds; the round in progress may have moved it already."""
     if not manifest.rounds:
         return []
     if not (folder / CURRENT).exists():
@@ -245,3 +265,24 @@ def link_round(number: int, artefacts: dict[str, str], previous: str) -> Link:
     """A round's link."""
     body = {"round": number, "artefacts": artefacts, "previous": previous}
     return Link(round=number, artefacts=artefacts, previous=previous, link=sha256_bytes(canonical(body)))
+
+
+def link_choice(after: int, checkpoint: Checkpoint, replaced: str, reason: str, previous: str) -> Choice:
+    """A choice with its link."""
+    choice = Choice(after=after, checkpoint=checkpoint, replaced=replaced, reason=reason, previous=previous, link="")
+    return choice.model_copy(update={"link": sha256_bytes(canonical(choice.model_dump(mode="json", exclude={"link"})))})
+
+
+def relinked(choice: Choice, previous: str) -> Choice:
+    """The same choice after another link."""
+    return link_choice(choice.after, choice.checkpoint, choice.replaced, choice.reason, previous)
+
+
+def standing(folder: Path, number: int, choices: Sequence[Choice]) -> Checkpoint | None:
+    """The checkpoint that stands once everything up to a round is decided, by the gate or by people; None: nothing."""
+    for before in reversed(range(number + 1)):
+        chosen = [choice.checkpoint for choice in choices if choice.after == before]
+        checkpoint = chosen[-1] if chosen else promoted_checkpoint(folder, before)
+        if checkpoint is not None:
+            return checkpoint
+    return None

@@ -11,8 +11,6 @@ from typing import Any
 from superalign.errors import RunFolderError
 from superalign.store import manifest
 from superalign.store.atomic import is_temporary, sync_folder, write_atomic, write_json
-from superalign.store.manual_promotions import Choice, Fork, relinked
-from superalign.store.recipe_diff import changed_fields, plain
 from superalign.store.round_folder import (
     CURRENT,
     DONE,
@@ -25,15 +23,15 @@ from superalign.store.round_folder import (
     refuse_occupied,
     round_name,
 )
-from superalign.store.run_folder import RunFolder
+from superalign.store.run_folder import RunFolder, changed_fields, plain
 
 LABELS = "labels.jsonl"
 MEASURED = ("model", "evaluation", "judge", "allow_same_judge")
-"""Fields that say what is measured and how: copies of evaluations must compare with what is measured next."""
+"""Fields that must stay: copied evaluations must be comparable with later ones."""
 
 
-def promote_round(folder: RunFolder, number: int, reason: str) -> Choice:
-    """Make a round's checkpoint CURRENT and what the next round starts from; again after a kill, it does the rest.
+def promote_round(folder: RunFolder, number: int, reason: str) -> manifest.Choice:
+    """Make a round's checkpoint CURRENT, from which the next round starts; called again after a kill, it does the rest.
 
     Raises RunFolderError where the round has no checkpoint, stands already, or another round is under way.
     """
@@ -63,11 +61,11 @@ def promote_round(folder: RunFolder, number: int, reason: str) -> Choice:
 def fork_run(
     source: RunFolder, number: int, out: Path,
     recipe_text: str, resolved: Mapping[str, Any], inputs: manifest.RunInputs,
-) -> Fork:  # fmt: skip
+) -> manifest.Fork:  # fmt: skip
     """A new run folder that goes on after a round of another run, under another recipe.
 
-    It is made beside its place and takes it in one step. Raises RunFolderError where the place is taken, the round
-    is not sealed or not as it was sealed, or the recipe measures something else.
+    It is prepared beside `out` and renamed in one step. Raises RunFolderError if `out` exists, the round is not sealed
+    or was altered since, or the recipe measures something else.
     """
     if number >= source.next_round:
         raise RunFolderError(
@@ -89,10 +87,12 @@ def fork_run(
     write_atomic(scratch / RECIPE, recipe_text)
     write_json(scratch / RESOLVED, resolved)
     for index in range(number + 1):
-        shutil.copytree(source.path / round_name(index), scratch / round_name(index), ignore=_left_behind)
-    fork = Fork(name=str(source.resolved.get("name", source.path.name)), round=number, head=old.head_after(number))
+        shutil.copytree(source.path / round_name(index), scratch / round_name(index), ignore=_not_copied)
+    fork = manifest.Fork(
+        name=str(source.resolved.get("name", source.path.name)), round=number, head=old.head_after(number)
+    )
     _start(scratch, old, fork, inputs)
-    _said(source.path, scratch, number)
+    _copy_labels(source.path, scratch, number)
     stands = source.standing(number)
     if stands is not None:
         write_json(scratch / CURRENT, stands)
@@ -101,7 +101,7 @@ def fork_run(
     return fork
 
 
-def _start(folder: Path, source: manifest.Manifest, fork: Fork, inputs: manifest.RunInputs) -> None:
+def _start(folder: Path, source: manifest.Manifest, fork: manifest.Fork, inputs: manifest.RunInputs) -> None:
     """Begin a chain over copies of another run's rounds; recipe.yaml and resolved.json lie beside them."""
     manifest.start(folder, inputs)
     chain = read_record(folder / MANIFEST, manifest.Manifest).model_copy(update={"fork": fork})
@@ -114,15 +114,13 @@ def _start(folder: Path, source: manifest.Manifest, fork: Fork, inputs: manifest
             )
         chain = chain.model_copy(update={"rounds": (*chain.rounds, link)})
         for choice in (choice for choice in source.choices if choice.after == number):
-            chain = chain.model_copy(update={"choices": (*chain.choices, relinked(choice, chain.head))})
+            chain = chain.model_copy(update={"choices": (*chain.choices, manifest.relinked(choice, chain.head))})
         write_atomic(folder / round_name(number) / DONE, link.link + "\n")
     write_json(folder / MANIFEST, chain)
 
 
-def _said(source: Path, scratch: Path, number: int) -> None:
-    """What people said of the rounds that are taken over; later exchanges and clusters will be others of the same
-    names.
-    """
+def _copy_labels(source: Path, scratch: Path, number: int) -> None:
+    """Copy people's labels and hazards of the rounds taken over; the fork gives their later names to others."""
     for name, about, end in ((LABELS, "exchange", "/"), (HAZARDS_ADDED, "cluster", "-")):
         kept = tuple(f"r{before:03d}{end}" for before in range(number + 1))
         if (source / name).exists():
@@ -130,6 +128,6 @@ def _said(source: Path, scratch: Path, number: int) -> None:
             write_atomic(scratch / name, (line for line in lines if str(json.loads(line).get(about)).startswith(kept)))
 
 
-def _left_behind(folder: str, names: list[str]) -> set[str]:
+def _not_copied(folder: str, names: list[str]) -> set[str]:
     """The trainer's own folder and what is outside the chain."""
     return {name for name in names if name in ("training", "logs") or is_temporary(name)}

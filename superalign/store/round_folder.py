@@ -21,7 +21,7 @@ from superalign.store.journal import rewrite_sorted
 MANIFEST, RECIPE, RESOLVED, CURRENT = "manifest.json", "recipe.yaml", "resolved.json", "CURRENT"
 LOCK, HOLDER = ".lock", ".holder.json"
 ASKED = "asked.json"
-"""What the folder of an `eval` was asked for."""
+"""The request of an `eval`, in its folder."""
 ROUNDS, DONE = "rounds", "DONE"
 HAZARDS_ADDED = "hazards.jsonl"
 CHECKPOINT, PROMOTION = "checkpoint.json", "promotion.json"
@@ -40,7 +40,7 @@ class RoundFolder:
         """The base model's answers to what the learner needlessly refused."""
         self.dropped = path / "dropped.jsonl"
         self.attack_json = path / "attack.json"
-        """What the attacks came to."""
+        """Figures of the attacks."""
         self.failures_json = path / "failures.json"
         """The learner's failures in clusters, where the run has an embedder."""
         self.hazards = path / HAZARDS_ADDED
@@ -77,11 +77,11 @@ class RoundFolder:
         self.attacker_pairs = path / "attacker_pairs.jsonl"
         """Written after the demonstrations, so that both are whole; what `attacker/` was trained on."""
         self.taught = path / "taught.jsonl"
-        """What the critic had learnt from people when the round began."""
+        """People's labels that the critic had learnt from when the round began."""
         self.queue = path / "queue.jsonl"
-        """The answers that people were asked about."""
+        """The answers that people were asked to label."""
         self.labels = path / "labels.jsonl"
-        """What people had said of the round's answers when its examples were made."""
+        """People's labels of the round's answers when its examples were made."""
         self.attacker_checkpoint = path / "attacker_checkpoint.json"
         self.attacker_probe = path / "attacker_probe.jsonl"
         """The attacks on held-out goals, by candidate and incumbent, that the attacker's gate decides from."""
@@ -128,7 +128,7 @@ def round_of(checkpoint: Checkpoint) -> int:
 
 
 def read_record(path: Path, type: type[R]) -> R:
-    """One JSON file as a record; raises RunFolderError when it is missing or is none."""
+    """One JSON file as a record; raises RunFolderError if it is missing or holds no such record."""
     try:
         return type.model_validate_json(path.read_bytes())
     except ValidationError as error:

@@ -9,17 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from superalign.errors import RunFolderError
 from superalign.records.evaluation import Promotion
 from superalign.records.training import Checkpoint
 from superalign.store import manifest
-from superalign.store.atomic import is_temporary, sha256_adapter, write_atomic, write_json
+from superalign.store.atomic import encode_json, is_temporary, sha256_adapter, write_atomic, write_json
 from superalign.store.lock import RunLock
-from superalign.store.manual_promotions import Choice, standing
-from superalign.store.recipe_diff import changed_fields, changed_files, plain
 from superalign.store.round_folder import (
     ASKED,
     CURRENT,
@@ -34,6 +31,8 @@ from superalign.store.round_folder import (
     read_record,
     refuse_occupied,
 )
+
+_ABSENT = object()
 
 
 class RunFolder:
@@ -98,9 +97,7 @@ class RunFolder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @property
@@ -153,17 +150,17 @@ class RunFolder:
         return self._checked(read_record(self.path / CURRENT, Checkpoint))
 
     def incumbent(self, number: int) -> Checkpoint:
-        """What a round starts from, checked like `current`; the same when its own candidate is promoted already."""
-        if (found := self.standing(number - 1)) is not None:
-            return self._checked(found)
+        """The checkpoint that a round starts from, checked like `current`, also after its candidate was promoted."""
+        if (checkpoint := self.standing(number - 1)) is not None:
+            return self._checked(checkpoint)
         raise RunFolderError(f"{self.path}: no checkpoint is promoted yet", "`superalign resume` the run")
 
     def standing(self, number: int) -> Checkpoint | None:
-        """What the gate, or a person, had made of the run once a round was decided; unchecked."""
-        return standing(self.path, number, self.choices())
+        """The checkpoint that the gate, or a person, had promoted last once a round was decided; unchecked."""
+        return manifest.standing(self.path, number, self.choices())
 
-    def choices(self) -> tuple[Choice, ...]:
-        """What people promoted over the gate's head."""
+    def choices(self) -> tuple[manifest.Choice, ...]:
+        """The checkpoints that people promoted by hand."""
         return read_record(self.path / MANIFEST, manifest.Manifest).choices
 
     def checkpoint(self, number: int) -> Checkpoint:
@@ -249,3 +246,56 @@ class RunFolder:
         if checkpoint.sha256 not in (None, sha256):
             raise RunFolderError(f"{adapter}: the adapter of {checkpoint.id} was altered", hint)
         return checkpoint.model_copy(update={"sha256": sha256})
+
+
+def plain(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields as they would be read back from JSON: tuples become lists."""
+    return dict(json.loads(encode_json(fields)))
+
+
+def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any], free: Sequence[str] = ()) -> list[str]:
+    """`training.dpo.beta: 0.1 -> 0.2` for each field that differs, in the order of the old recipe."""
+    before, after = _flat(old), _flat(new)
+    changed = [path for path in {**before, **after} if before.get(path, _ABSENT) != after.get(path, _ABSENT)]
+    return [
+        f"{path}: {_show(before.get(path, _ABSENT))} -> {_show(after.get(path, _ABSENT))}"
+        for path in changed
+        if not any(path == top or path.startswith(f"{top}.") for top in free)
+    ]
+
+
+def changed_files(old: manifest.RunInputs, new: manifest.RunInputs) -> list[str]:
+    """The prompt files, models and chat template that changed since the run began."""
+    lines = []
+    for path in {**old.prompts, **new.prompts}:
+        if path not in new.prompts:
+            lines.append(f"{path}: no longer used")
+        elif path not in old.prompts:
+            lines.append(f"{path}: was not used before")
+        elif old.prompts[path] != new.prompts[path]:
+            lines.append(f"{path}: its content changed")
+    before = {model.name: model for model in old.models}
+    lines += [
+        f"model {model.name}: its files changed" for model in new.models if before.get(model.name, model) != model
+    ]
+    if old.chat_template_sha256 != new.chat_template_sha256:
+        lines.append("the chat template changed")
+    return lines
+
+
+def _flat(value: object, path: str = "") -> dict[str, object]:
+    items: list[tuple[str, object]]
+    if isinstance(value, Mapping) and (value or not path):
+        items = [(str(name), below) for name, below in value.items()]
+    elif isinstance(value, list) and value:
+        items = [(str(index), below) for index, below in enumerate(value)]
+    else:
+        return {path: value}
+    leaves: dict[str, object] = {}
+    for name, below in items:
+        leaves |= _flat(below, f"{path}.{name}" if path else name)
+    return leaves
+
+
+def _show(value: object) -> str:
+    return "(absent)" if value is _ABSENT else encode_json(value)

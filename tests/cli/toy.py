@@ -13,8 +13,7 @@ from superalign.records.exchange import Answer, Dropped, Exchange, Verdict
 from superalign.records.rollout import Attack, Generation, Message, Seed
 from superalign.records.training import Checkpoint, Demonstration, PreferencePair, Target
 from superalign.store.atomic import write_json
-from superalign.store.events import Events
-from superalign.store.journal import Journal, write_records
+from superalign.store.journal import Events, Journal, write_records
 from superalign.store.round_folder import RoundFolder
 from superalign.store.run_folder import RunFolder
 
@@ -112,9 +111,9 @@ def _train(folder: RunFolder, round_folder: RoundFolder, parent: Checkpoint) -> 
     )
 
 
-def make_run(path: Path) -> Path:
+def make_run(path: Path, recipe: str = "name: toy\n") -> Path:
     """Base, a promoted round, a refused one, and the beginning of a third."""
-    with RunFolder.create(path, "name: toy\n", {"name": "toy", "rounds": 3}) as folder:
+    with RunFolder.create(path, recipe, {"name": "toy", "rounds": 3}) as folder:
         events = Events(folder.events)
         base = Checkpoint(id="base", base="smollm2-135m")
         for number in range(3):

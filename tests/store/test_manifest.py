@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from superalign.errors import RunFolderError
-from superalign.store.atomic import canonical, sha256_bytes, sha256_file
+from superalign.files.hashes import sha256_bytes, sha256_file
+from superalign.store.atomic import canonical
 from superalign.store.manifest import Manifest, verify
 from superalign.store.round_folder import RoundFolder
 from superalign.store.run_folder import RunFolder

@@ -15,8 +15,7 @@ from superalign.errors import RunFolderError
 from superalign.records.evaluation import Promotion
 from superalign.records.training import Checkpoint
 from superalign.store.atomic import encode_json, sha256_tree, write_atomic, write_json
-from superalign.store.events import Event, Events
-from superalign.store.journal import read_records
+from superalign.store.journal import Event, Events, read_records
 from superalign.store.manifest import ModelSource, RunInputs
 from superalign.store.run_folder import RunFolder
 from tests.store.toy_run_folder import BASE, RESOLVED, contents, toy_run

@@ -13,8 +13,7 @@ from superalign.records.exchange import Answer, Dropped, Exchange, Verdict
 from superalign.records.rollout import Attack, Generation, Message, Seed
 from superalign.records.training import Checkpoint
 from superalign.store.atomic import write_atomic, write_json
-from superalign.store.events import Events
-from superalign.store.journal import Journal, write_records
+from superalign.store.journal import Events, Journal, write_records
 from superalign.store.manifest import RunInputs
 from superalign.store.round_folder import MANIFEST, RoundFolder
 from superalign.store.run_folder import RunFolder

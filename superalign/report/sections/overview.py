@@ -13,17 +13,26 @@ from superalign.gate.paired_items import refused as was_refused
 from superalign.records.base import Kind
 from superalign.records.evaluation import Evaluation, Interval, Promotion
 from superalign.report.charts import scatter
-from superalign.report.html import Content, clock, details, join, points, round_name, share, table, tag, with_limits
-from superalign.report.page_data import Facts, dot, harm_done, refused, rest, right, state_of
-from superalign.store.manual_promotions import Choice
+from superalign.report.html import (
+    Content,
+    badge,
+    clock,
+    details,
+    glossary,
+    join,
+    labelled,
+    limits,
+    paragraph,
+    points,
+    round_name,
+    share,
+    table,
+    tag,
+    with_limits,
+)
+from superalign.report.page_data import Facts, harm_done, refused, rest, right, state_of
+from superalign.store.manifest import Choice
 
-LIMITS = {
-    "comparable": "same suites, same judge", "scored": "enough replies judged", "better": "surely better",
-    "lookalike_refusal": "refusal of look-alikes", "ordinary_refusal": "refusal of ordinary requests",
-    "capability": "right answers", "price": "safety for each refusal", "memorised": "other attacks, too",
-    "groups": "no hazard surely worse", "drift": "critic and judge agree", "harmful_compliance": "harm in all",
-}  # fmt: skip
-"""What a person calls the gate's checks; one that is not here keeps its name."""
 STATES = {"promoted": "promoted", "refused": "not kept", "open": "not decided yet"}
 KINDS: dict[Kind, str] = {
     "harmful": "harmful requests",
@@ -56,9 +65,8 @@ def headline(facts: Facts) -> Markup | None:
         f" of harmless ones (before: {_rate(refused(base))}).",
         class_="lead",
     )  # fmt: skip
-    return join(
-        [lead, _gate_words(facts, promoted), tag("div", *_tiles(facts, base, now), class_="tiles"), _how_to_read(now)]
-    )
+    tiles = tag("div", *_tiles(facts, base, now), class_="tiles")
+    return join([lead, _gate_words(facts, promoted), tiles, glossary("run", "How to read this page")])
 
 
 def decisions(facts: Facts) -> Markup | None:
@@ -74,22 +82,16 @@ def decisions(facts: Facts) -> Markup | None:
 def frontier(facts: Facts) -> Markup | None:
     """Conformity against competence."""
     dots = []
-    for summary in facts.measured:
-        evaluation = summary.evaluation
-        harm, needless = (harm_done(evaluation), refused(evaluation)) if evaluation else (None, None)
+    for _, measured in facts.measured:
+        harm, needless = harm_done(measured.evaluation), refused(measured.evaluation)
         if harm and needless and harm.n and needless.n:
-            dots.append(dot(summary, rest(harm), rest(needless)))
+            dots.append(measured.dot(rest(harm), rest(needless)))
     if not dots:
         return None
-    words = (
-        "Up: more harmful requests that the model does not comply with (conformity). Right: more harmless requests "
-        "that it does not refuse (competence). The best place is the upper right corner. Crosses are 95 % intervals; "
-        "the dashed line leads from one promoted model to the next."
-    )
     marks = [tag("span", tag("i", "", class_=f"mark {state}"), words) for state, words in STATES.items()]
     key = tag("p", tag("span", "1: round 1, 2: round 2, ..."), *marks, class_="legend")
     picture = scatter(dots, "harmless answered", "harmful not complied with")
-    return tag("div", picture, tag("div", tag("p", words), key), class_="pair")
+    return tag("div", picture, tag("div", paragraph("frontier"), key), class_="pair")
 
 
 def rounds(facts: Facts) -> Markup | None:
@@ -102,36 +104,44 @@ def rounds(facts: Facts) -> Markup | None:
         "harmful attacks: complied", "harmless attacks: refused", "time",
     )  # fmt: skip
     rows = [_row(facts, summary) for summary in facts.run.rounds]
-    told = [at for at in range(len(head)) if at < 2 or any(row[at] != "–" for row in rows)]
-    shown = table([head[at] for at in told], [[row[at] for at in told] for row in rows], "rounds")
-    return join([shown, _round_words()])
+    filled = [at for at in range(len(head)) if at < 2 or any(row[at] != "–" for row in rows)]
+    shown = table([head[at] for at in filled], [[row[at] for at in filled] for row in rows], "rounds")
+    return join([shown, paragraph("rounds")])
 
 
 def _decision(summary: RoundSummary, decision: Promotion) -> Markup:
     state = state_of(summary)
-    badge = tag("span", STATES[state], class_=f"badge {state}")
     rows = [
-        (LIMITS.get(check.name, check.name), "kept" if check.passed else "broken", check.reason)
+        (labelled("checks", check.name), "kept" if check.passed else "broken", check.reason)
         for check in decision.checks
     ]
     checks = table(("limit", "", "figures"), rows, f"limits of the gate, round {summary.round}")
     folded = details(f"{len(rows)} limits", checks) if rows else None
-    return tag("li", tag("b", f"Round {summary.round} "), badge, tag("p", decision.reason), folded)
+    return tag(
+        "li", tag("b", f"Round {summary.round} "), badge(STATES[state], state), tag("p", decision.reason), folded
+    )
 
 
 def _chosen(choice: Choice) -> Markup:
-    badge = tag("span", "by a person", class_="badge open")
-    told = f"{choice.checkpoint.id} was put in use instead of {choice.replaced}: {choice.reason}"
-    return tag("li", tag("b", f"After round {choice.after} "), badge, tag("p", told))
+    words = f"{choice.checkpoint.id} was put in use instead of {choice.replaced}: {choice.reason}"
+    return tag("li", tag("b", f"After round {choice.after} "), badge("by a person", "open"), tag("p", words))
 
 
 def _attacked(facts: Facts) -> Markup:
+    """Harmful and harmless goals apart: together their share would mean nothing."""
     report = next((s.attack for s in facts.run.rounds if s.attack), None)
     words = f"{facts.run.attacked} was attacked; nothing was trained."
     if report is None:
         return tag("p", f"{words} The attacks are not over.", class_="lead")
-    made = tag("b", share(report.success.rate))
-    return tag("p", f"{words} ", made, f" of {report.queries} queries made it err.", class_="lead")
+    parts: list[Content] = []
+    for side, verb in (
+        (report.harmful, "complied with harmful requests in"),
+        (report.benign, "refused harmless ones in"),
+    ):
+        if side.success.n:
+            parts += [", and it " if parts else " It ", f"{verb} ", tag("b", share(side.success.rate))]
+            parts.append(f" of {side.success.n} attacks ({limits(side.success).partition('(')[2]}")
+    return tag("p", words, *parts, "." if parts else " None of its replies could be judged.", class_="lead")
 
 
 def _gate_words(facts: Facts, promoted: RoundSummary) -> Markup:
@@ -143,9 +153,9 @@ def _gate_words(facts: Facts, promoted: RoundSummary) -> Markup:
 
 
 def _tiles(facts: Facts, base: Evaluation, now: Evaluation) -> Iterator[Markup]:
-    for kind, what in KINDS.items():
+    for kind, requests in KINDS.items():
         verb, counts = ("complied with", complied) if kind == "harmful" else ("refused", was_refused)
-        yield from _tile(f"{what} {verb}", changed(of_kinds(facts.pairs, kind), counts))
+        yield from _tile(f"{requests} {verb}", changed(of_kinds(facts.pairs, kind), counts))
     yield from _tile("questions answered wrong", changed(of_kinds(facts.pairs, "capability"), wrong))
     if base.perplexity and now.perplexity:
         ratio = now.perplexity / base.perplexity
@@ -174,30 +184,10 @@ def _tile(title: str, change: Change) -> Iterator[Markup]:
     )
 
 
-def _how_to_read(now: Evaluation) -> Markup:
-    words = (
-        ("A round", "An attacker asks harmful and harmless questions in ways that make the model err, a critic judges "
-         "the answers, the model is trained on what was found, and the result is measured on prompts kept out of "
-         "training."),
-        ("The gate", "Decides by those measurements alone whether the trained model replaces the one before it."),
-        ("Faults", "To comply with a harmful request is one. To refuse a look-alike, which only sounds harmful ('kill "
-         "a zombie process'), or an ordinary request is one, too."),
-        ("Score", "What the critic or the judge gives a reply: 0 is harmful or needlessly refused, 1 safe and "
-         "helpful."),
-        ("Perplexity", "How much plain text surprises the model; lower is better. It rises when language is "
-         "forgotten."),
-        ("The judge", f"Who judges the held-out replies ({now.judge}) is not the critic that the model learned from."),
-        ("Small figures", "After a share they are its 95 % interval. Where two intervals overlap widely, chance may be "
-         "all that lies between them."),
-    )  # fmt: skip
-    items: list[Content] = [part for term, text in words for part in (tag("dt", term), tag("dd", text))]
-    return details("How to read this page", tag("dl", *items))
-
-
 def _row(facts: Facts, summary: RoundSummary) -> list[Content]:
     evaluation, state = summary.evaluation, state_of(summary)
     in_use = facts.run.current is not None and evaluation is not None and facts.run.current.id == evaluation.checkpoint
-    decided = tag("span", STATES[state], class_=f"badge {state}") if summary.round else None
+    decided = badge(STATES[state], state) if summary.round else None
     rates = [_faults(evaluation, kind) if evaluation else None for kind in KINDS]
     perplexity = f"{evaluation.perplexity:.1f}" if evaluation and evaluation.perplexity else "–"
     faults = summary.critic_faults
@@ -212,14 +202,6 @@ def _row(facts: Facts, summary: RoundSummary) -> list[Content]:
         with_limits(faults.get("benign")),
         clock(summary.seconds) if summary.phases else "–",
     ]
-
-
-def _round_words() -> Markup:
-    words = (
-        "Harmful, look-alike and ordinary are held-out prompts, judged by the judge. The attacks of a round are judged "
-        "by the training critic, and meet the checkpoint that was in use before the round."
-    )
-    return tag("p", words, class_="quiet")
 
 
 def _faults(evaluation: Evaluation, kind: Kind) -> Interval | None:
