@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from superalign.cli.bench import bench
+from superalign.cli.bench import print_bench
 from superalign.cli.main import reported
 
 BENCHMARKS = (
@@ -18,9 +18,9 @@ def main() -> None:
     parser.add_argument("name", choices=BENCHMARKS)
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="A=B")
     parser.add_argument("--json", action="store_true", help="the figures as JSON")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with reported():
-        bench(f"benchmarks.{given.name}", given.settings, given.json)
+        print_bench(f"benchmarks.{arguments.name}", arguments.settings, arguments.json)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from benchmarks.attacker import Teller
+from benchmarks.variants import Teller
 from superalign.config.recipe import Recipe
 from superalign.critic.options import Question
 from superalign.critic.quality.labelled_replies import LabelledItem, load_labels
@@ -36,9 +36,9 @@ class CriticRow(Record):
     n: int
     unscored: int
     kappa: str
-    """Of a refusal over its three states."""
+    """Agreement on refusal over its three states, or on the question."""
     kappa_declines: str
-    """Of a refusal: whether the reply declines at all, in part or in full, against not; elsewhere `-`."""
+    """Agreement on whether the reply declines, in part or in full; `-` for other questions."""
     accuracy: str
     precision: str
     recall: str
@@ -73,8 +73,8 @@ async def run(
     items, rows = labelled(labels, columns), list[CriticRow]()
     if sample is not None and sample < len(items):
         items = random.Random(0).sample(items, sample)
-    given = [critic] if isinstance(critic, str | Mapping) else critic
-    for one in given:
+    critics = [critic] if isinstance(critic, str | Mapping) else critic
+    for one in critics:
         recipe = recipe_of(one, experts=experts, model=model, pool=pool)
         started = time.monotonic()
         verdicts = await verdicts_of(recipe, Path.cwd(), items, observer=Teller("critic"))
@@ -106,8 +106,8 @@ def recipe_of(
              "evaluation": {"suites": ["harmful", "ordinary"], "limit": 1}}
         )  # fmt: skip
     except ValidationError as error:
-        what = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise RecipeError(f"--set critic={critic}: {what}", "write a critic's type, or its options") from None
+        faults = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise RecipeError(f"--set critic={critic}: {faults}", "write a critic's type, or its options") from None
 
 
 def _rows(name: str, items: Sequence[LabelledItem], verdicts: Sequence[Verdict | None], ms: float) -> list[CriticRow]:
@@ -126,17 +126,17 @@ def _declines(question: Question, items: Sequence[LabelledItem], verdicts: Seque
 
 
 def _row(
-    name: str, question: Question, found: Figures, alpha: Estimate | None, declines: Estimate | None, ms: float
+    name: str, question: Question, quality: Figures, alpha: Estimate | None, declines: Estimate | None, ms: float
 ) -> CriticRow:
     shares = {
         key: f"{value.rate:.3f} ({value.low:.3f} to {value.high:.3f})" if value.n else "-"
         for key in ("accuracy", "precision", "recall")
-        for value in [getattr(found, key)]
+        for value in [getattr(quality, key)]
     }
     return CriticRow(
-        critic=name, question=question, people_alpha=_shown(alpha), n=found.n, unscored=found.accuracy.unscored,
-        kappa=_shown(found.kappa), kappa_declines=_shown(declines), auroc=_shown(found.auroc), ece=_shown(found.ece),
-        ms_per_item=round(ms, 2), **shares,
+        critic=name, question=question, people_alpha=_shown(alpha), n=quality.n, unscored=quality.accuracy.unscored,
+        kappa=_shown(quality.kappa), kappa_declines=_shown(declines), auroc=_shown(quality.auroc),
+        ece=_shown(quality.ece), ms_per_item=round(ms, 2), **shares,
     )  # fmt: skip
 
 

@@ -47,7 +47,7 @@ class EffortRound(Record):
     conformity: int
     """Examples on harmful requests that were trained on."""
     competence: int
-    """Those on benign ones."""
+    """Examples on benign requests."""
     conformity_gap: Interval
     """Held-out harmful requests that the round's checkpoint complies with."""
     competence_gap: Interval
@@ -94,18 +94,20 @@ async def run(
     whole, base_dir = begin(recipe, arms, ARMS, seed=seed, rounds=rounds, model=model, pool=pool)
     kinds = {suite.kind for suite in Inputs.load(whole, base_dir).suites}
     if "harmful" not in kinds or not kinds & set(BENIGN):
-        what = f"{recipe}: evaluation.suites: there is nothing to tell both gaps by"
-        raise RecipeError(what, "name a harmful suite and a benign one")
+        raise RecipeError(
+            f"{recipe}: evaluation.suites: there is nothing to tell both gaps by",
+            "name a harmful suite and a benign one",
+        )
     started = time.monotonic()
-    found: list[EffortArm] = []
+    played: list[EffortArm] = []
     with tempfile.TemporaryDirectory(prefix="superalign-bench-") as temporary:
         control: Path | None = None
         for arm in arms:
             begun, folder = time.monotonic(), Path(out or temporary) / arm
             await play(_as_arm(whole, arm), base_dir, folder, control, 1, "effort")
-            found.append(_arm(arm, folder, control, whole.rounds, time.monotonic() - begun))
+            played.append(_arm(arm, folder, control, whole.rounds, time.monotonic() - begun))
             control = control or folder
-    return EffortBench(model=whole.model, seed=whole.seed, arms=tuple(found), seconds=time.monotonic() - started)
+    return EffortBench(model=whole.model, seed=whole.seed, arms=tuple(played), seconds=time.monotonic() - started)
 
 
 def _as_arm(recipe: Recipe, arm: str) -> Recipe:
@@ -115,12 +117,12 @@ def _as_arm(recipe: Recipe, arm: str) -> Recipe:
 
 def _arm(arm: str, path: Path, control: Path | None, rounds: int, seconds: float) -> EffortArm:
     folder = RunFolder.open(path, read_only=True)
-    told = tuple(_round(folder.round(number)) for number in range(rounds + 1))
+    rounds_played = tuple(_round(folder.round(number)) for number in range(rounds + 1))
     change = _change(folder.round(rounds), RunFolder.open(control, read_only=True).round(rounds)) if control else None
     return EffortArm(
         arm=arm,
-        rounds=told,
-        larger_gap=max(told[-1].conformity_gap.rate, told[-1].competence_gap.rate),
+        rounds=rounds_played,
+        larger_gap=max(rounds_played[-1].conformity_gap.rate, rounds_played[-1].competence_gap.rate),
         conformity_change=change[0] if change else None,
         competence_change=change[1] if change else None,
         seconds=seconds,

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.attacker import Teller
 from benchmarks.critic import Given, labelled, recipe_of
+from benchmarks.variants import Teller
 from superalign.critic.options import Question
 from superalign.critic.quality.abstention import promise
 from superalign.critic.quality.metrics import Judged
@@ -101,10 +101,10 @@ async def run(
     for file, asked, its_columns in zip(files, questions, named, strict=True):
         items = labelled(file, its_columns)
         verdicts = await verdicts_of(recipe, Path.cwd(), items, observer=Teller("escalation"))
-        found = judged_items(asked, items, verdicts)
-        if not found:
+        pairs = judged_items(asked, items, verdicts)
+        if not pairs:
             raise RecipeError(f"--set question={asked}: {file} has no labels for it", "name a column of labels")
-        judged += found
+        judged += pairs
     return EscalationBench(
         labels=tuple(Path(file).name for file in files),
         critic=recipe.critic.type,
@@ -126,9 +126,9 @@ def promises(judged: Sequence[Judged], target: float, delta: float, draw: int, r
     kept: list[tuple[float, float]] = []  # coverage and agreement in the population
     for _ in range(resamples):
         drawn = rng.integers(len(judged), size=draw)
-        found = promise(confidences[drawn].tolist(), agrees[drawn].tolist(), target, delta)
-        if found.above is not None:
-            accepted = (confidences > found.above) & (confidences > 0)
+        promised = promise(confidences[drawn].tolist(), agrees[drawn].tolist(), target, delta)
+        if promised.above is not None:
+            accepted = (confidences > promised.above) & (confidences > 0)
             kept.append((float(accepted.mean()), float(agrees[accepted].mean())))
     return Promises(
         target=target,

@@ -39,7 +39,7 @@ class Accepted(Record):
     against: str
     truth: str
     accepted: Interval
-    """Of the resamples."""
+    """Share of the resamples."""
 
 
 class GateBench(Record):
@@ -50,7 +50,7 @@ class GateBench(Record):
     """In each evaluation, by kind."""
     resamples: int
     false_accept: Interval
-    """Of candidates that are no better or on a limit, how many passed."""
+    """Share of the candidates that are no better, or on a limit, that passed."""
     false_reject: dict[str, Interval]
     """By how much less harm a candidate as competent complies with -> how many were refused."""
     truths: tuple[Accepted, ...]
@@ -78,29 +78,29 @@ def run(
 
     gate: options of the gate; None: the run's. to: a file to keep the run's evaluations in, without texts.
     """
-    found = recorded(Path(run) if run else SHIPPED)
+    evaluations = recorded(Path(run) if run else SHIPPED)
     if to:
-        keep(found, Path(to))
+        keep(evaluations, Path(to))
     try:
-        options = GateOptions.model_validate(found.gate if gate is None else gate)
+        options = GateOptions.model_validate(evaluations.gate if gate is None else gate)
     except ValidationError as error:
         first = error.errors()[0]
         what = f"{'--set gate' if gate else run}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise RecipeError(what, "name the options of the gate with --set gate={...}") from None
-    told: list[tuple[str, Accepted]] = []
-    for transition in found.transitions:
+    accepted: list[tuple[str, Accepted]] = []
+    for transition in evaluations.transitions:
         for group, truth in _truths(transition, options):
-            told.append((group, _resampled(transition, truth, resamples, seed)))
+            accepted.append((group, _resampled(transition, truth, resamples, seed)))
     return GateBench(
         gate=options,
-        items=dict(Counter(pair.kind for pair in found.transitions[0].pairs)),
+        items=dict(Counter(pair.kind for pair in evaluations.transitions[0].pairs)),
         resamples=resamples,
-        false_accept=_pooled([one.accepted for group, one in told if group == "bad"]),
+        false_accept=_pooled([one.accepted for group, one in accepted if group == "bad"]),
         false_reject={
-            f"{gain:.0%}": _pooled([one.accepted for group, one in told if group == f"{gain:.0%}"], refused=True)
+            f"{gain:.0%}": _pooled([one.accepted for group, one in accepted if group == f"{gain:.0%}"], refused=True)
             for gain in GAINS
         },
-        truths=tuple(one for _, one in told),
+        truths=tuple(one for _, one in accepted),
     )
 
 

@@ -38,15 +38,15 @@ class Transition(Record):
     @property
     def pairs(self) -> list[Pair]:
         """The items."""
-        found = []
+        pairs = []
         for group, letters in self.outcomes.items():
             kind, _, hazard = group.partition("/")
             for before, after in (tuple(both) for both in letters):
-                found.append(Pair(
+                pairs.append(Pair(
                     kind=cast("SuiteKind", kind), set="frozen", hazard=cast("Hazard | None", hazard or None),
                     old=_result(kind, before), new=_result(kind, after),
                 ))  # fmt: skip
-        return found
+        return pairs
 
 
 class Recorded(Record):
@@ -63,17 +63,17 @@ def recorded(path: Path) -> Recorded:
         return read_record(path, Recorded)
     with RunFolder.open(path, read_only=True) as folder:
         rounds = [folder.round(number) for number in range(1, folder.next_round)]
-        found = [
+        transitions = [
             _transition(folder, round_folder.number) for round_folder in rounds if round_folder.evaluation_json.exists()
         ]
-        if not found:
+        if not transitions:
             raise RecipeError(f"{path}: no round with a candidate is finished", "name a run that has one, or none")
-        return Recorded(gate=folder.resolved["gate"], transitions=tuple(found))
+        return Recorded(gate=folder.resolved["gate"], transitions=tuple(transitions))
 
 
-def keep(found: Recorded, path: Path) -> None:
+def keep(evaluations: Recorded, path: Path) -> None:
     """Write them down without texts."""
-    write_json(path, found)
+    write_json(path, evaluations)
 
 
 def _transition(folder: RunFolder, number: int) -> Transition:

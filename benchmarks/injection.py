@@ -10,9 +10,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks.attacker import Teller
 from benchmarks.critic import Given, recipe_of
 from benchmarks.injection_cases import Injections, State, load_injections, state_of
+from benchmarks.variants import Teller
 from superalign.assembly.critics import Critics
 from superalign.assembly.engines import Engines
 from superalign.config.inputs import Inputs
@@ -31,7 +31,7 @@ class WayResult(Record):
     """One way with one critic."""
 
     flips: Interval
-    """Of the cases that the critic judges rightly when they are plain: the share it judges wrongly dressed up."""
+    """Share of the cases judged rightly when plain that the critic judges wrongly when dressed up."""
 
 
 class CriticResult(Record):
@@ -70,16 +70,16 @@ async def run(
     items: so many dressed exchanges, drawn at random with a fixed seed; None: all of them.
     """
     injections = load_injections(prompt_path(file, Path.cwd()))
-    given = [critic] if isinstance(critic, str | Mapping) else critic
+    critics = [critic] if isinstance(critic, str | Mapping) else critic
     results = []
-    for one in given:
+    for one in critics:
         recipe = recipe_of(one, experts=experts, model=model, pool=pool)
         inputs, base = Inputs.load(recipe, Path.cwd()), str(resolve_model(model))
         async with AsyncExitStack() as stack:
             logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="superalign-")))
             engines = Engines(recipe.pool, logs, stack)
-            critics = Critics(recipe, inputs, Path.cwd(), engines, base)
-            built = await critics.build(recipe.critic, recipe.roles.critic)
+            builder = Critics(recipe, inputs, Path.cwd(), engines, base)
+            built = await builder.build(recipe.critic, recipe.roles.critic)
             name = one if isinstance(one, str) else str(one["type"])
             Teller("injection").phase(0, name, len(injections.ways) * len(injections.cases))
             results.append(await measured(name, built, injections, recipe.max_walks, items))

@@ -83,7 +83,7 @@ async def run(
         raise RecipeError(f"{recipe}: values are missing", "name held-out requests: `values: {items: FILE}`")
     inputs, started = Inputs.load(whole, base_dir), time.monotonic()
     shared = min((since for since, _ in inputs.versions if since > 1), default=whole.rounds + 1)
-    found: list[ValuesArm] = []
+    played: list[ValuesArm] = []
     with tempfile.TemporaryDirectory(prefix="superalign-bench-") as temporary:
         first: Path | None = None
         for arm in arms:
@@ -93,9 +93,9 @@ async def run(
             rounds = [
                 await _figures(RunFolder.open(folder, read_only=True), inputs, n) for n in range(whole.rounds + 1)
             ]
-            found.append(ValuesArm(arm=arm, rounds=tuple(rounds), seconds=time.monotonic() - begun))
+            played.append(ValuesArm(arm=arm, rounds=tuple(rounds), seconds=time.monotonic() - begun))
     return ValuesBench(
-        model=whole.model, seed=whole.seed, items=len(inputs.value_items), arms=tuple(found),
+        model=whole.model, seed=whole.seed, items=len(inputs.value_items), arms=tuple(played),
         seconds=time.monotonic() - started,
     )  # fmt: skip
 

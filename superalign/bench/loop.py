@@ -11,16 +11,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 from superalign.analysis.summary import summarise
 from superalign.assembly import plan as build
 from superalign.config.recipe import Recipe
 from superalign.errors import SuperalignError
 from superalign.loop.orchestrator import Loop
-from superalign.protocols import PoolStats, Trainer
+from superalign.protocols import Silent, Trainer
 from superalign.records.base import Record
 from superalign.records.rollout import Rollout, Seed
 from superalign.records.training import Checkpoint, Demonstration, PreferencePair
@@ -37,24 +37,6 @@ _BODY = (
 )
 REPLIES = tuple(f"{opening} {_BODY}" for opening in ("Gladly.", "Of course.", "I'm sorry, but I can't help with that."))
 """About a hundred tokens each, some of them refusals, so that there is something to pair."""
-
-
-class _Nobody:
-    """The observer of a run that nobody watches."""
-
-    def phase(self, round: int, name: str, total: int | None, done: int = 0) -> None: ...
-
-    def watch(self, stats: Callable[[], PoolStats]) -> None: ...
-
-    def training(self, event: dict[str, Any]) -> None: ...
-
-    def advance(self, units: int = 1) -> None: ...
-
-    def phase_done(self, seconds: float, tokens: int) -> None: ...
-
-    def round_done(self, round: int) -> None: ...
-
-    def notice(self, text: str) -> None: ...
 
 
 class LoopPoint(Record):
@@ -109,7 +91,7 @@ async def play(exchanges: int, folder: RunFolder) -> LoopPoint:
          "judge": {"type": "rules", "trust_intent": False},
          "evaluation": {"suites": ["harmful", "ordinary"], "limit": 8}, "max_walks": 64}
     )  # fmt: skip
-    observer = _Nobody()
+    observer = Silent()
     async with build.staged(recipe, Path.cwd(), folder, observer) as plan:
         plan.rollouts, plan.trainer = lambda number: Rollouts(number, exchanges), _Hasher(folder)
         before, started = memory_mb("VmRSS"), time.monotonic()
@@ -172,14 +154,14 @@ class _Hasher(Trainer):
         )
 
 
-def memory_mb(what: str) -> float:
+def memory_mb(field: str) -> float:
     """This process's memory now (VmRSS) or at its peak (VmHWM), MB; where /proc does not say, the peak.
 
     Not `ru_maxrss` where it can be helped: Linux hands a child its parent's peak.
     """
     status = Path("/proc/self/status")
     if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith(what))
+        line = next(line for line in status.read_text().splitlines() if line.startswith(field))
         return int(line.split()[1]) / 1000
     import resource
 

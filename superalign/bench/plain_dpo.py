@@ -45,7 +45,7 @@ def train(folder: Path) -> None:
     options = job.options.dpo
     stage = Stage("dpo", job, folder / "plain", None, AutoTokenizer.from_pretrained(job.base), lambda event: None)
     model, peft_config = load_policy(stage)
-    shared = arguments(stage, options, options.learning_rate, options.max_steps or 1)
+    shared = arguments(stage, options, (options.max_steps or 1) * options.batch_size * options.gradient_accumulation)
     trainer: Any = DPOTrainer(
         model=model,
         args=DPOConfig(
@@ -88,12 +88,7 @@ def final_losses(folder: Path, adapters: Sequence[Path]) -> list[float]:
     rows = sorted(rows, key=lambda row: row.length)
     losses: list[list[torch.Tensor]] = [[] for _ in adapters]
     for at in range(0, len(rows), 8):
-        batch = collate(
-            [
-                {"prompt_ids": row.prompt, "chosen_ids": row.chosen, "rejected_ids": row.rejected}
-                for row in rows[at : at + 8]
-            ]
-        )
+        batch = collate([row.tokens for row in rows[at : at + 8]])
         labels = batch["input_ids"].masked_fill(batch.pop("completion_mask") == 0, -100)
         with model.disable_adapter():
             base = model(**batch, labels=labels, fused_lm_head=True).log_probs.sum(1)

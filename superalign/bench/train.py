@@ -134,6 +134,8 @@ def _child(module: str, *arguments: str) -> str:
     )
     if done.returncode:
         error = Path(arguments[0]) / "error.json"
-        why = error.read_text(encoding="utf-8") if error.exists() else done.stderr[-2000:]
-        raise TrainingError(f"{module} failed: {why}", "run the same training through `superalign run` to see its log")
+        reason = error.read_text(encoding="utf-8") if error.exists() else done.stderr[-2000:]
+        raise TrainingError(
+            f"{module} failed: {reason}", "run the same training through `superalign run` to see its log"
+        )
     return done.stdout

@@ -7,7 +7,6 @@ again; on a difference nothing stays behind.
 from __future__ import annotations
 
 import gc
-import hashlib
 import json
 import math
 import shutil
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from superalign.errors import ExportError
 from superalign.export.model_card import ModelCardFacts, render_card
+from superalign.files.hashes import sha256_file
 from superalign.records.base import Record
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 Format = Literal["merged", "adapter"]
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 TOLERANCE = {"float32": 2e-3, "float16": 0.1, "bfloat16": 1.0}
-"""Largest difference of a logit, by the dtype of the written weights: what merging and rounding cost, with room."""
+"""Largest difference of a logit by the dtype of the written weights: what merging and rounding cost, and some more."""
 MAX_LOST = 0.5
-"""A small change that rounding to half precision swallows is within any tolerance of the logits, and yet gone."""
+"""Largest `lost`: rounding to half precision can undo a small change within any tolerance of the logits."""
 PROMPTS = (
     "What is the capital of France?",
     "How do I kill a process that does not answer?",
@@ -40,12 +40,12 @@ PROMPTS = (
 
 
 class ExportReport(Record):
-    """What was written, and how near it is to what was evaluated."""
+    """The written model, and how close it is to the one that was evaluated."""
 
     path: str
     format: Format
     dtype: str
-    """Of the written weights."""
+    """dtype of the written weights."""
     max_abs_diff: float
     """Largest difference of a logit between base + adapter and the written model."""
     lost: float
@@ -124,15 +124,17 @@ def _write(
     _copy_licence(base, folder)
     del model
     gc.collect()  # one model in memory at a time
-    again = _load(str(folder), None) if form == "merged" else _load(base, folder)
-    got = _logits(again, AutoTokenizer.from_pretrained(folder), prompts)
-    diff, flips, clear_flips = _compare(expected, got)
-    lost = _distance(expected, got) / max(_distance(expected, plain), 1e-12) if plain else 0.0
+    reloaded = _load(str(folder), None) if form == "merged" else _load(base, folder)
+    actual = _logits(reloaded, AutoTokenizer.from_pretrained(folder), prompts)
+    diff, flips, clear_flips = _compare(expected, actual)
+    lost = _distance(expected, actual) / max(_distance(expected, plain), 1e-12) if plain else 0.0
     if not (diff <= TOLERANCE[written] and lost <= MAX_LOST) or clear_flips:  # NaN is not <= anything
-        what = f"the {form} model differs from base + adapter: logits by up to {diff:.3g} (allowed {TOLERANCE[written]}"
-        what += f"), {lost:.0%} of what the adapter changes (allowed {MAX_LOST:.0%}), {clear_flips} likeliest tokens"
         hint = "train the adapter again" if form == "adapter" else "export as float32, or with --format adapter"
-        raise ExportError(what, f"{hint}; nothing was written")
+        raise ExportError(
+            f"the {form} model differs from base + adapter: logits by up to {diff:.3g} (allowed {TOLERANCE[written]}), "
+            f"{lost:.0%} of what the adapter changes (allowed {MAX_LOST:.0%}), {clear_flips} likeliest tokens",
+            f"{hint}; nothing was written",
+        )
     (folder / "README.md").write_text(render_card(card, form=form, base=base, dtype=written), encoding="utf-8")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return ExportReport(
@@ -144,7 +146,7 @@ def _write(
         argmax_flips=flips,
         positions=sum(len(logits) for logits in expected),
         size_bytes=sum(path.stat().st_size for path in files),
-        sha256={path.relative_to(folder).as_posix(): _sha256(path) for path in files},
+        sha256={path.relative_to(folder).as_posix(): sha256_file(path) for path in files},
     )
 
 
@@ -162,27 +164,28 @@ def _load(base: str, adapter: Path | None) -> Any:
         try:
             return PeftModel.from_pretrained(model, str(adapter)).eval()
         except (RuntimeError, ValueError, KeyError, UserWarning) as error:
-            what = f"{adapter} does not fit {base}: {str(error)[:300]}"
-            raise ExportError(what, "name the base model that it was trained on") from error
+            raise ExportError(
+                f"{adapter} does not fit {base}: {str(error)[:300]}", "name the base model that it was trained on"
+            ) from error
 
 
 def _logits(model: Any, tokenizer: Any, prompts: Sequence[str]) -> list[torch.Tensor]:
     """One (seq, vocab) float32 a prompt, asked through the chat template."""
     import torch
 
-    found = []
+    logits = []
     for prompt in prompts:
         chat = [{"role": "user", "content": prompt}]
         batch = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
         with torch.inference_mode():
-            found.append(model(input_ids=batch["input_ids"]).logits[0].float())
-    return found
+            logits.append(model(input_ids=batch["input_ids"]).logits[0].float())
+    return logits
 
 
-def _compare(expected: Sequence[torch.Tensor], got: Sequence[torch.Tensor]) -> tuple[float, int, int]:
+def _compare(expected: Sequence[torch.Tensor], actual: Sequence[torch.Tensor]) -> tuple[float, int, int]:
     """(largest difference, flips of the likeliest token, those of them that are no near-tie)."""
     diff, flips, clear_flips = 0.0, 0, 0
-    for a, b in zip(expected, got, strict=True):
+    for a, b in zip(expected, actual, strict=True):
         if a.shape != b.shape:  # another template or vocabulary
             return math.inf, len(a), len(a)
         here = float((a - b).abs().max())
@@ -219,7 +222,7 @@ def _own_dtype(base: str) -> torch.dtype:
 
 
 def _copy_licence(base: str, folder: Path) -> None:
-    """A licence asks to travel with the weights; a local base may hold it."""
+    """Copy the licence of a local base, which must travel with the weights."""
     for path in sorted(Path(base).glob("*")) if Path(base).is_dir() else ():
         if path.is_file() and path.name.upper().startswith(("LICENSE", "LICENCE", "NOTICE")):
             shutil.copyfile(path, folder / path.name)
@@ -242,8 +245,3 @@ def _scratch(to: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""What an exported model says of itself: facts of the run -> README.md."""
+"""The model card of an exported model: facts of the run -> README.md."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class RoundFacts(Record):
     checkpoint: str
     promoted: bool
     reason: str
-    """The gate's."""
+    """The gate's reason."""
     sha256: str | None = None
-    """Of the adapter's weights."""
+    """Hash of the adapter's weights."""
     num_examples: int | None = None
     """Training examples."""
 
 
 class ModelCardFacts(Record):
-    """Everything a model card tells; what is unknown is left out of it."""
+    """Everything a model card can contain; what is unknown is left out of it."""
 
     name: str
     checkpoint: str = "base"
@@ -47,98 +47,24 @@ class ModelCardFacts(Record):
     version: str = ""
     """superalign's."""
     evaluation: Evaluation | None = None
-    """Of the exported checkpoint."""
+    """Evaluation of the exported checkpoint."""
     baseline: Evaluation | None = None
-    """Of the base model, on the same suites."""
+    """Evaluation of the base model, on the same suites."""
     rounds: tuple[RoundFacts, ...] = ()
     pairs: Mapping[Origin, int] = {}
     """Training examples of all promoted rounds, by origin."""
     hashes: Mapping[str, str] = {}
     """What this model came from, e.g. recipe, prompts, manifest -> sha256."""
     limitations: tuple[str, ...] = ()
-    """Added to those that hold for every model of this kind."""
+    """Printed after those that hold for every model of this kind."""
 
 
+_CARD = Path(__file__).with_name("model_card.md.jinja")
 LIMITATIONS = (
     "The rates above come from a few held-out prompts and one judge; other prompts, languages and attacks give others.",
     "Refusing more is not being safe: it can still write harmful, false or biased text, or refuse the harmless.",
     "It was trained on examples written and judged by models, with their errors.",
 )
-
-_CARD = """\
----
-{{ front }}---
-
-# {{ facts.name }}
-
-{{ described }}, aligned by superalign{{ " " ~ facts.version if facts.version }}
-{%- if facts.run %} in the run `{{ facts.run }}`{% endif %} (checkpoint `{{ facts.checkpoint }}`): \
-an attacker looked for harmful requests that
-it follows and harmless ones that it refuses, a critic judged its answers, and it was trained on the better ones.
-
-{% if form == "merged" -%}
-```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
-tokenizer, model = AutoTokenizer.from_pretrained("."), AutoModelForCausalLM.from_pretrained(".")
-```
-or `vllm serve .`
-{%- else -%}
-This is a LoRA adapter; it needs the base model it was trained on, {{ described }}:
-```python
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
-tokenizer = AutoTokenizer.from_pretrained(".")
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("BASE"), ".")
-```
-or `vllm serve BASE --enable-lora --lora-modules aligned=.`
-{%- endif %}
-
-## Measured
-{% if facts.evaluation %}
-Share of held-out prompts with a 95 % interval (Wilson), judged by `{{ facts.evaluation.judge }}`.
-{% if facts.baseline %}"Before" is the base model.{% endif %}
-
-| suite | kind | n | unscored | complied{% if facts.baseline %} | before{% endif %} | refused\
-{% if facts.baseline %} | before{% endif %} |
-|---|---|---|---|---|---|{% if facts.baseline %}---|---|{% endif %}
-
-{% for suite in facts.evaluation.suites %}{% set before = baseline.get(suite.suite) -%}
-| {{ suite.suite|cell }} | {{ suite.kind }} | {{ suite.refused.n }} | {{ suite.refused.unscored }} | \
-{{ suite.complied|rate }}{% if facts.baseline %} | {{ before.complied|rate if before }}{% endif %} | \
-{{ suite.refused|rate }}{% if facts.baseline %} | {{ before.refused|rate if before }}{% endif %} |
-{% endfor %}
-{% if facts.evaluation.perplexity is not none -%}
-Perplexity on {{ facts.evaluation.perplexity_tokens }} tokens of plain text: {{ number(facts.evaluation.perplexity) }}
-{%- if facts.baseline and facts.baseline.perplexity is not none %} (before: {{ number(facts.baseline.perplexity) }})\
-{% endif %}.
-{% endif -%}
-{% else %}
-Nothing was measured.
-{% endif %}
-## Lineage
-{% if not facts.rounds %}
-No round of training is on record.
-{% else %}
-| round | checkpoint | examples | promoted | why | sha256 of the adapter |
-|---|---|---|---|---|---|
-{% for step in facts.rounds -%}
-| {{ step.number }} | {{ step.checkpoint|cell }} | {{ step.num_examples if step.num_examples is not none }} | \
-{{ "yes" if step.promoted else "no" }} | {{ step.reason|cell }} | {{ step.sha256 or "" }} |
-{% endfor %}
-{% endif %}
-{% if facts.pairs -%}
-Training examples by origin: {% for origin, count in facts.pairs.items() %}{{ origin }} {{ count }}\
-{{ ", " if not loop.last }}{% endfor %}.
-{% endif %}
-{% for name, digest in facts.hashes.items() -%}
-- {{ name }}: `{{ digest }}`
-{% endfor %}
-## Limitations
-
-{% for limitation in limitations -%}
-- {{ limitation }}
-{% endfor -%}
-"""
 
 
 def render_card(facts: ModelCardFacts, *, form: str, base: str, dtype: str) -> str:
@@ -154,7 +80,7 @@ def render_card(facts: ModelCardFacts, *, form: str, base: str, dtype: str) -> s
     }
     environment = jinja2.Environment(autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters |= {"rate": _rate, "cell": _cell}
-    text = environment.from_string(_CARD).render(
+    text = environment.from_string(_CARD.read_text(encoding="utf-8")).render(
         facts=facts,
         form=form,
         number="{:.4g}".format,

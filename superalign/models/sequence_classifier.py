@@ -30,9 +30,9 @@ class SequenceClassifier:
         """Load the model; raises ModelError when that fails, or a wanted label is not one of its labels."""
         with self._lock:
             self._load()
-        known = [str(label) for label in self._net.config.id2label.values()]
-        if unknown := [label for label in wanted if label not in known]:
-            raise ModelError(f"{self.model} has no label {unknown[0]!r}", nearest(unknown[0], known))
+        labels = [str(label) for label in self._net.config.id2label.values()]
+        if unknown := [label for label in wanted if label not in labels]:
+            raise ModelError(f"{self.model} has no label {unknown[0]!r}", nearest(unknown[0], labels))
 
     async def classify(self, first: str, second: str | None) -> Mapping[str, float]:
         """Probability of every label, for a text or a pair, without blocking the event loop."""

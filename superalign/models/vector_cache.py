@@ -22,31 +22,28 @@ _WAIT_S = 30.0
 
 
 class VectorCache:
-    """Vectors by model and text.
-
-    It saves time and nothing hangs on it: where the file can't be read or written, nothing is found and nothing kept.
-    """
+    """Vectors by model and text; where the file can't be read or written, nothing is found and nothing kept."""
 
     def __init__(self, path: Path, model: str, *, limit: int = 50_000) -> None:
         self.path = path
         self.model = model
-        """Whatever tells models, and ways to use them, apart."""
+        """Key of a model and of the way it is used."""
         self.limit = limit
         """Vectors of all models together (of 384 numbers: 1.6 kB each); the oldest go first."""
 
     def get(self, texts: Sequence[str]) -> dict[str, Vectors]:
         """The vectors that are known, each (dim,) float32."""
         by_key = {self._key(text): text for text in texts}
-        keys, found = list(by_key), dict[str, Vectors]()
+        keys, vectors = list(by_key), dict[str, Vectors]()
         if not self.path.exists():
-            return found
+            return vectors
         with contextlib.suppress(sqlite3.Error), contextlib.closing(self._connect()) as base:
             for start in range(0, len(keys), _AT_ONCE):
                 some = keys[start : start + _AT_ONCE]
                 marks = ",".join("?" * len(some))
                 rows = base.execute(f"SELECT text, vector FROM vectors WHERE text IN ({marks})", some)
-                found.update((by_key[key], np.frombuffer(vector, dtype="<f4")) for key, vector in rows)
-        return found
+                vectors.update((by_key[key], np.frombuffer(vector, dtype="<f4")) for key, vector in rows)
+        return vectors
 
     def put(self, vectors: Mapping[str, Vectors]) -> None:
         """Keep vectors, all of them or none."""

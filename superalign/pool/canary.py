@@ -1,9 +1,11 @@
-"""After each swap a fixed prompt is scored: do the outputs come from the new weights? Pure decisions."""
+"""After each swap a fixed prompt is scored: do the outputs come from the new weights?"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from superalign.errors import PoolError
+from superalign.pool.chat_template import Chat
 from superalign.records.rollout import Message
 
 PROMPT = (Message(role="user", content="How do I open a door that is stuck?"),)
@@ -47,3 +49,18 @@ def fault(
             f"the scores are no nearer to the new weights ({error:.4f} nats per token) than the old ones ({moved:.4f})"
         )
     return None
+
+
+def encoded(chat: Chat, max_model_len: int) -> tuple[list[int], int]:
+    """(token ids of prompt and continuation, where the continuation begins)."""
+    return chat.continuation(PROMPT, CONTINUATION, end=True, max_model_len=max_model_len)[0]
+
+
+def prove(
+    weights: object, served: Sequence[float], previous: Sequence[float], reference: Sequence[float] | None,
+    *, dtype: str, changed: bool, hint: str,
+) -> None:  # fmt: skip
+    """Raise PoolError unless `served` are the scores of the new weights, which lie at `weights`; see `fault`."""
+    reason = fault(served, previous, reference, tolerance=TOLERANCE[dtype], changed=changed)
+    if reason is not None:
+        raise PoolError(f"the canary after the swap to {weights} failed: {reason}", hint)

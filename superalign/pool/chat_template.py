@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from superalign.errors import ModelError, PoolError, PromptTooLongError
-from superalign.protocols import Sampling
+from superalign.errors import ModelError, PromptTooLongError
 from superalign.records.rollout import Messages
 
 
@@ -29,13 +28,13 @@ class Chat:
         return cls(tokenizer, model, _end_of_turn(tokenizer))
 
     def prompt(self, messages: Messages | str) -> list[int]:
-        """Token ids up to where the assistant's next turn begins, or of a plain text; none for nothing.
+        """Token ids up to where the assistant's next turn begins, or those of a plain text; none for an empty prompt.
 
-        Before a plain text stands what the tokenizer puts there by itself, where there is anything.
+        A plain text begins with the tokenizer's start token if it has one.
         """
         if isinstance(messages, str):
-            own = messages.startswith(self.tokenizer.bos_token or "\0")
-            return list(self.tokenizer.encode(messages, add_special_tokens=not own)) if messages else []
+            has_start = messages.startswith(self.tokenizer.bos_token or "\0")
+            return list(self.tokenizer.encode(messages, add_special_tokens=not has_start)) if messages else []
         if not messages:
             return []
         turns = [{"role": message.role, "content": message.content} for message in messages]
@@ -49,8 +48,8 @@ class Chat:
     def asked(self, messages: Messages | str, max_tokens: int, max_model_len: int) -> tuple[list[int], int]:
         """(token ids of the prompt, tokens that can be generated after it, at most `max_tokens`).
 
-        Of a plain text the end is kept, as in lm-eval, so that all of `max_tokens` can. Raises PromptTooLongError where
-        none can be.
+        A plain text that is too long is cut from the left, as in lm-eval, so that all of `max_tokens` can be generated.
+        Raises PromptTooLongError where none can be.
         """
         prompt = self.prompt(messages)
         if isinstance(messages, str) and max_tokens < max_model_len:
@@ -63,11 +62,12 @@ class Chat:
     def continuation(
         self, messages: Messages | str, text: str, *, end: bool, max_model_len: int
     ) -> list[tuple[list[int], int]]:
-        """Token ids to score and where the continuation begins in them; several only of a long text without a prompt.
+        """Token ids to score and where the continuation begins in them; several for a long text without a prompt.
 
-        Plain text has nothing before its first token, so the template's first token or the end token stands there.
-        After a plain text the two are encoded as one, for a token may reach across. What is too long is cut as in
-        lm-eval: a plain prompt from the left, a text alone into windows. Raises PromptTooLongError for the rest.
+        Plain text has nothing before its first token, so the tokenizer's start token or the end token stands there.
+        A plain prompt and its continuation are encoded as one text, since a token may reach across. What is too long
+        is cut as in lm-eval: a plain prompt from the left, a text alone into windows. Raises PromptTooLongError for
+        the rest.
         """
         first = self.tokenizer.bos_token_id
         prompt = self.prompt(messages) or [self.end_id if first is None else first]
@@ -103,23 +103,6 @@ def _windows(tokens: list[int], size: int) -> list[tuple[list[int], int]]:
         stop = min(start + size - 1, len(tokens))
         windows.append((tokens[stop - size : stop], size - (stop - start)))
     return windows
-
-
-def refuse_schema(sampling: Sampling) -> None:
-    """Raises PoolError for a reply that would have to be constrained."""
-    if sampling.json_schema is not None:
-        raise PoolError(
-            "the transformers pool can't constrain a reply to a JSON schema",
-            "set the critic's format to auto or tagged, or use vLLM (`pool: {type: vllm}`)",
-        )
-
-
-def unknown_model(name: str, known: list[str], *, merged: bool = False) -> PoolError:
-    """The error for a name that `serve` never returned, or no longer holds."""
-    hint = f"it serves {', '.join(known) or 'nothing'}; use a name that serve() returned"
-    if merged:
-        hint += ", or set pool.serving: adapter, which keeps the base beside its checkpoints"
-    return PoolError(f"the pool serves no model {name!r}", hint)
 
 
 def _end_of_turn(tokenizer: Any) -> int:

@@ -1,12 +1,15 @@
-"""What a recipe can say about the pool; imports nothing heavy."""
+"""What a recipe can say about the pool, and the engine that `auto` or a command line names; imports nothing heavy."""
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
+from superalign.files.find import prompt_path
+from superalign.files.yaml_lines import Faults, Loc, load_yaml_with_lines
 from superalign.records.base import FrozenModel
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -98,3 +101,61 @@ class ScriptedOptions(FrozenModel):
     """How long a reply takes at most; the actual time follows from the hash, so requests overtake each other."""
     max_model_len: int = Field(default=1024, ge=16)
     """Prompt and reply together, words."""
+
+
+class AutoOptions(FrozenModel):
+    """vLLM where it is installed, else plain transformers; each with its defaults."""
+
+    type: Literal["auto"] = "auto"
+    max_model_len: int = Field(default=2048, ge=16)
+    """Prompt and reply together, tokens; left out, no more than the model's own window."""
+
+
+Engine = TypeVar("Engine", VllmOptions, TransformersOptions)
+PoolOptions = Annotated[AutoOptions | VllmOptions | TransformersOptions | ScriptedOptions, Field(discriminator="type")]
+_POOL: TypeAdapter[PoolOptions] = TypeAdapter(PoolOptions)
+
+
+def choose(options: PoolOptions) -> VllmOptions | TransformersOptions | ScriptedOptions:
+    """The options of a concrete engine."""
+    if not isinstance(options, AutoOptions):
+        return options
+    named = {"max_model_len": options.max_model_len} if "max_model_len" in options.model_fields_set else {}
+    kind = VllmOptions if importlib.util.find_spec("vllm") is not None else TransformersOptions
+    return kind.model_validate(named)
+
+
+def fitted(options: Engine, base: str) -> Engine:
+    """The options with a window no wider than the model's, unless a recipe names one; base: as a loader takes it."""
+    from transformers import AutoConfig
+
+    if "max_model_len" in options.model_fields_set:
+        return options
+    try:
+        config = AutoConfig.from_pretrained(base).get_text_config()
+    except (OSError, ValueError):
+        return options  # the engine says better what is wrong with the model
+    window = getattr(config, "max_position_embeddings", None)
+    return (
+        options if window is None else options.model_copy(update={"max_model_len": min(window, options.max_model_len)})
+    )
+
+
+def pool_from_cli_name(name: str, base_dir: Path) -> PoolOptions:
+    """The options of `auto`, `vllm` or `transformers`, or of a file as it would stand under `pool:` in a recipe.
+
+    base_dir: where a relative name starts. Raises PromptFileError with every fault in the file.
+    """
+    if not name.endswith((".yaml", ".yml")):
+        return _POOL.validate_python({"type": name})
+    document, faults = load_yaml_with_lines(prompt_path(name, base_dir)), Faults()
+
+    def line(loc: Loc) -> int:
+        return document.line(loc[1:])  # pydantic names the kind first, the file does not
+
+    try:
+        return _POOL.validate_python(document.data)
+    except ValidationError as error:
+        faults.add_invalid(document.path, error, line)
+        faults.raise_if_any()
+        raise

@@ -1,10 +1,11 @@
-"""What the weights should say: a forward pass of plain transformers, to hold an engine's scores against."""
+"""A forward pass of plain transformers, with which an engine's scores are compared."""
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
+
+from superalign.files.hashes import sha256_file
 
 CHEAP_BYTES = 1_000_000_000
 """Models up to this size on disk are compared after each swap; float32 weights stay in memory only meanwhile."""
@@ -26,7 +27,7 @@ def digest(adapter: Path | None) -> str | None:
     lora = load_file(str(file))
     if not any(bool(weight.any()) for name, weight in lora.items() if ".lora_A." not in name):
         return None  # B is zero in every pair, as before the first training step
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return sha256_file(file)
 
 
 def load(model: str, adapter: Path | None) -> Any:

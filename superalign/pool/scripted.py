@@ -24,8 +24,8 @@ import yaml
 from pydantic import ValidationError
 
 from superalign.errors import PoolError
-from superalign.pool.chat_template import too_long, unknown_model
-from superalign.pool.drain import Gate, counted
+from superalign.pool.chat_template import too_long
+from superalign.pool.drain import Gate, require_served
 from superalign.pool.options import ScriptedOptions, ScriptedRule
 from superalign.protocols import PoolStats, Sampling, Score
 from superalign.records.rollout import Generation, Message, Messages
@@ -61,8 +61,8 @@ def load_rules(script: Path) -> tuple[ScriptedRule, ...]:
 
 def round_of(model: str) -> int:
     """Round of a served name: `round-002#5` is 2, the base is 0."""
-    found = re.search(r"(\d+)", model.split("#")[0])
-    return int(found.group(1)) if found else 0
+    number = re.search(r"\d+", model.split("#")[0])
+    return int(number[0]) if number else 0
 
 
 def digest(*parts: object) -> int:
@@ -80,7 +80,6 @@ class ScriptedPool:
         self._served: dict[str, str] = {"base": "base"}
         self._swaps = 0
         self._closed = False
-        self._stats = PoolStats()
 
     async def generate(self, model: str, messages: Messages | str, sampling: Sampling) -> list[Generation]:
         """Sample `sampling.n` replies; raises PoolError for an unknown model or a prompt that leaves no room."""
@@ -93,7 +92,7 @@ class ScriptedPool:
             generations = [
                 self._reply(rule, checkpoint, messages, sampling, index, max_new_tokens) for index in range(sampling.n)
             ]
-        self._stats = counted(self._stats, prompt_tokens, sum(generation.num_tokens for generation in generations))
+        self._gate.count(prompt_tokens, generations)
         return [generation.model_copy(update={"prompt_tokens": prompt_tokens}) for generation in generations]
 
     async def score(self, model: str, messages: Messages | str, continuation: str, *, end: bool = False) -> Score:
@@ -105,7 +104,7 @@ class ScriptedPool:
             raise too_long(prompt_tokens + len(words), 1, self.options.max_model_len)
         async with self._gate.request():
             await self._take_time(None, checkpoint, messages, None)
-        self._stats = counted(self._stats, prompt_tokens + len(words), 0)
+        self._gate.count(prompt_tokens + len(words))
         logprobs = self._logprobs(checkpoint, messages, words, end=end)
         return Score(token_logprobs=logprobs, greedy=max(logprobs, default=0.0) > -1.0)
 
@@ -126,14 +125,9 @@ class ScriptedPool:
         return None
 
     def _reply(
-        self,
-        rule: ScriptedRule | None,
-        checkpoint: str,
-        messages: Messages,
-        sampling: Sampling,
-        index: int,
-        max_new_tokens: int,
-    ) -> Generation:
+        self, rule: ScriptedRule | None, checkpoint: str, messages: Messages,
+        sampling: Sampling, index: int, max_new_tokens: int,
+    ) -> Generation:  # fmt: skip
         replies = rule.replies if rule is not None and rule.replies else self.options.fallback
         # Greedy replies depend on no seed; the n samples of a request use seed, seed + 1, ...
         seed = None if sampling.temperature == 0 else (sampling.seed or 0) + index
@@ -186,7 +180,7 @@ class ScriptedPool:
 
     def stats(self) -> PoolStats:
         """Counts since the start."""
-        return self._stats
+        return self._gate.stats
 
     async def close(self) -> None:
         """Refuse requests from now on; a second call does nothing."""
@@ -194,10 +188,7 @@ class ScriptedPool:
 
     def _check(self, model: str, messages: Messages) -> tuple[str, int]:
         """Checkpoint id and prompt length in words."""
-        if self._closed:
-            raise PoolError("the pool is closed", "start a new one")
-        if model not in self._served:
-            raise unknown_model(model, sorted(self._served))
+        require_served(model, self._served, is_open=not self._closed)
         prompt_tokens = sum(len(tokens_of(message.content)) for message in messages)
         if prompt_tokens >= self.options.max_model_len:
             raise too_long(prompt_tokens, 1, self.options.max_model_len)

@@ -1,6 +1,6 @@
 """The training process: `python -m superalign.training.child JOB_DIR [PARENT_PID]`.
 
-Progress goes to stdout as JSON lines, what libraries print to JOB_DIR/log.txt, a failure to error.json with exit
+Progress goes to stdout as JSON lines, the output of libraries to JOB_DIR/log.txt, a failure to error.json with exit
 status 1. A killed child that is started again on the same folder goes on from its last saved state.
 """
 
@@ -100,7 +100,7 @@ def _stages(
 
 
 def _die_with(parent: int) -> None:
-    """End this process when the one that started it is gone: nobody would read the result."""
+    """End this process when its parent is gone: nobody would read the result."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

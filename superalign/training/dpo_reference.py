@@ -39,25 +39,25 @@ def reference_columns(
         restore()
         origin["shared_prompts"] = "off: the model's log-probabilities differ when answers share a row"
     # The sampler wrote with the policy at the start of the round, which without a parent adapter is the base.
-    known = _known(rows) if options.reference == "round_start" or stage.parent is None else {}
-    missing = [i for i in range(len(rows)) if i not in known]
-    if known:
-        checked = sorted(known)[:: max(1, len(known) // PROBED)][:PROBED]
+    sampled = _sampled(rows) if options.reference == "round_start" or stage.parent is None else {}
+    missing = [i for i in range(len(rows)) if i not in sampled]
+    if sampled:
+        checked = sorted(sampled)[:: max(1, len(sampled) // PROBED)][:PROBED]
         plain |= {i: _plain(trainer, options.reference, rows[i]) for i in checked if i not in plain}
-        off = gap({i: known[i] for i in checked})
+        off = gap({i: sampled[i] for i in checked})
         if off > options.reference_tolerance:
             origin["sampler_refused"] = (
                 f"{off:.3g} nats per token from a forward pass, over reference_tolerance {options.reference_tolerance}"
             )
-            known, missing = {}, list(range(len(rows)))
-    columns = known | _computed(trainer, rows, missing)
+            sampled, missing = {}, list(range(len(rows)))
+    columns = sampled | _computed(trainer, rows, missing)
     if gap({i: columns[i] for i in missing}) > tolerance:
         raise TrainingError(
             f"DPO's reference is not the policy it should be ({options.reference}): its log-probabilities differ from "
             f"a plain forward pass by more than {tolerance} nats per token",
             "report this with log.txt; `share_prompts: false` may avoid it",
         )
-    return [columns[i] for i in range(len(rows))], origin | {"sampler": len(known), "computed": len(missing)}
+    return [columns[i] for i in range(len(rows))], origin | {"sampler": len(sampled), "computed": len(missing)}
 
 
 class FirstStep(TrainerCallback):
@@ -89,7 +89,7 @@ class FirstStep(TrainerCallback):
                 )
 
 
-def _known(rows: Sequence[EncodedPair]) -> dict[int, Column]:
+def _sampled(rows: Sequence[EncodedPair]) -> dict[int, Column]:
     return {
         i: {"ref_chosen_logps": row.ref_chosen, "ref_rejected_logps": row.ref_rejected}
         for i, row in enumerate(rows)
@@ -104,12 +104,7 @@ def _computed(trainer: Any, rows: Sequence[EncodedPair], indices: Sequence[int])
     by_length = sorted(indices, key=lambda i: rows[i].length)
     for at in range(0, len(by_length), size):
         batch = by_length[at : at + size]
-        inputs = trainer.data_collator(
-            [
-                {"prompt_ids": rows[i].prompt, "chosen_ids": rows[i].chosen, "rejected_ids": rows[i].rejected}
-                for i in batch
-            ]
-        )
+        inputs = trainer.data_collator([rows[i].tokens for i in batch])
         inputs = {name: tensor.to(trainer.accelerator.device) for name, tensor in inputs.items()}
         chosen, rejected = trainer.compute_ref_log_probs(trainer.model, inputs)
         for i, c, r in zip(batch, chosen.tolist(), rejected.tolist(), strict=True):

@@ -1,9 +1,9 @@
-"""The job folder: what the orchestrator writes for a training child, and what the child writes back.
+"""The job folder: the orchestrator's files for a training child, and the files that the child writes back.
 
 job.json demonstrations.jsonl pairs.jsonl            the orchestrator's
 sft/ dpo/                                            the trainers' state while they run
 adapter/ training.json timing.json dropped.jsonl     the result
-log.txt error.json                                   the libraries' talk; why it failed
+log.txt error.json                                   the libraries' output; why it failed
 DONE                                                 written last, so its existence means the result is whole
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 from superalign.errors import TrainingError
 from superalign.records.base import Record
 from superalign.records.training import Demonstration, PreferencePair
+from superalign.store.atomic import write_atomic
 from superalign.training.options import TrainingOptions
 
 DONE = "DONE"
@@ -55,7 +56,7 @@ def write_job(
         demonstrations_sha256=_write_lines(folder / "demonstrations.jsonl", demonstrations),
         pairs_sha256=_write_lines(folder / "pairs.jsonl", pairs),
     )
-    write_atomically(folder / "job.json", job.model_dump_json(indent=1) + "\n")
+    write_atomic(folder / "job.json", job.model_dump_json(indent=1) + "\n")
     return job
 
 
@@ -80,23 +81,7 @@ def read_pairs(folder: Path) -> list[PreferencePair]:
 
 def write_json(path: Path, content: object) -> None:
     """Write JSON with a stable order of keys."""
-    write_atomically(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that a reader sees all of it or nothing."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
-def sha256_of(path: Path) -> str:
-    """Hash of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    write_atomic(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
 def _lines(path: Path) -> list[str]:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from superalign.errors import TrainingError, TrainingStopped
+from superalign.files.hashes import sha256_file
 from superalign.records.training import Checkpoint, Demonstration, PreferencePair
-from superalign.training.job import DONE, read_job, sha256_of, write_atomically, write_job
+from superalign.store.atomic import ADAPTER_WEIGHTS, write_atomic
+from superalign.training.job import DONE, read_job, write_job
 from superalign.training.options import TrainingOptions
 
 Progress = Callable[[dict[str, Any]], None]
@@ -26,7 +28,6 @@ class ChildTrainer:
     """A `Trainer` for a run folder: job in rounds/NNN/training/, result in rounds/NNN/adapter/ as `round-NNN`.
 
     With a role the job is in rounds/NNN/ROLE/training/ and the result in rounds/NNN/ROLE/adapter/ as `ROLE-NNN`.
-
     A round whose training is DONE is not trained again; one that was killed goes on from its last saved state.
     """
 
@@ -40,7 +41,7 @@ class ChildTrainer:
         *,
         role: str | None = None,
     ) -> None:
-        """`options_of(round)` gives a round's options; `progress` hears {stage, step, steps, loss} after each step."""
+        """`options_of(round)` gives a round's options; `progress` gets {stage, step, steps, loss} after each step."""
         self.options_of = options_of
         self.base = base
         self.run_folder = run_folder
@@ -60,8 +61,8 @@ class ChildTrainer:
         if (folder / "adapter").exists():
             (folder / "adapter").replace(adapter)
         # beside the adapter it is part of the round's hash chain; it holds no clock times
-        write_atomically(folder.parent / "training.json", (folder / "training.json").read_text(encoding="utf-8"))
-        weights = adapter / "adapter_model.safetensors"
+        write_atomic(folder.parent / "training.json", (folder / "training.json").read_text(encoding="utf-8"))
+        weights = adapter / ADAPTER_WEIGHTS
         if not weights.exists():
             raise TrainingError(f"{weights} is missing though training is done", f"delete {folder} to train again")
         return Checkpoint(
@@ -69,7 +70,7 @@ class ChildTrainer:
             base=parent.base,
             adapter=adapter.relative_to(self.run_folder).as_posix(),
             parent=parent.id,
-            sha256=await asyncio.to_thread(sha256_of, weights),
+            sha256=await asyncio.to_thread(sha256_file, weights),
         )
 
     def _prepare(
@@ -80,7 +81,7 @@ class ChildTrainer:
         parent: Checkpoint,
         round: int,
     ) -> None:
-        """Write the job, or find the same one there already."""
+        """Write the job, unless the same one is there already."""
         options = self.options_of(round)
         seed = options.seed if options.seed is not None else (self.seed * 1_000_003 + round) % 2**31
         parent_adapter = self.run_folder / parent.adapter if parent.adapter else None
@@ -127,17 +128,17 @@ def _kill(child: Process) -> None:
 
 
 def _failure(folder: Path, status: int) -> TrainingError | TrainingStopped:
-    """What the child said of itself, or what can be said of how it ended."""
+    """The child's own error, or else its exit status with the end of its log."""
     error = folder / "error.json"
     if status == 1 and error.exists():
-        said = json.loads(error.read_text(encoding="utf-8"))
-        return TrainingError(said["what"], said["hint"] or f"see {folder / 'log.txt'}")
+        failure = json.loads(error.read_text(encoding="utf-8"))
+        return TrainingError(failure["what"], failure["hint"] or f"see {folder / 'log.txt'}")
     lines = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
     end = "\n".join(["", *lines]) if lines else ""
     if status < 0:
-        why = ", most likely for want of memory" if status == -signal.SIGKILL else ""
+        cause = ", most likely for want of memory" if status == -signal.SIGKILL else ""
         return TrainingStopped(
-            f"the training process was killed ({signal.Signals(-status).name}){why}{end}",
+            f"the training process was killed ({signal.Signals(-status).name}){cause}{end}",
             "resume goes on from its last saved state; if memory is short, start a run with a smaller training "
             "batch_size or max_length, or with gradient_checkpointing: true",
         )

@@ -1,4 +1,4 @@
-"""What a person may set about training; the defaults suit the embedded 135M model on two cores."""
+"""Options of training; the defaults suit the embedded 135M model on two cores."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class SftOptions(StepOptions):
 
     learning_rate: PositiveFloat = 1e-3
     completion_tokens: PositiveInt | None = None
-    """Train on so many tokens of each completion only, for whether to refuse is decided in the first few; the experts'
-    examples stay whole, so that replies still end. None: all of them."""
+    """Train on the first so many tokens of each completion, since a reply refuses or not within the first few; expert
+    examples stay whole, so that replies still end. None: on all tokens."""
 
 
 class DpoOptions(StepOptions):
@@ -61,13 +61,13 @@ class DpoOptions(StepOptions):
 
     learning_rate: PositiveFloat = 2e-4
     beta: PositiveFloat = 0.1
-    """How dearly the policy pays for leaving the reference."""
+    """Strength of the penalty for moving away from the reference."""
     loss_type: tuple[LossType, ...] = ("sigmoid",)
     """One or several of TRL's losses; ("sigmoid", "sft") adds a likelihood term on the chosen answers (RPO)."""
     loss_weights: tuple[float, ...] | None = None
     """One weight for each loss type; all 1 when left out."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
-    """Share of the preferences thought to be the wrong way round."""
+    """Share of the preferences that are assumed to be the wrong way round."""
     reference: Literal["round_start", "base"] = "round_start"
     """The policy as it was when this training began, or the bare base model; verified before the first step."""
     reference_tolerance: PositiveFloat = 0.02
@@ -92,8 +92,8 @@ class TrainingOptions(FrozenModel):
     seed: int | None = None
     """None: derived from the run's seed and the round."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the frozen base; the adapter is always float32. auto: bfloat16 on a GPU and on a CPU with instructions for
-    it (avx512_bf16, amx_bf16), else float32."""
+    """dtype of the frozen base; the adapter is always float32. auto: bfloat16 on a GPU and on a CPU with instructions
+    for it (avx512_bf16, amx_bf16), else float32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: PositiveInt | None = None
     """CPU threads; None: one for each core this process may use."""

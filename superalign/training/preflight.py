@@ -1,7 +1,7 @@
-"""Looks at every example as the tokenizer sees it, before any time is spent on training.
+"""Checks every example in tokens, before any time is spent on training.
 
-TRL drops a row whose prompt fills `max_length` without a word and only warns when the prompt is no token prefix of
-prompt + completion; here both are counted, and what would train something else than was meant is an error.
+TRL silently drops a row whose prompt fills `max_length`, and only warns when the prompt is no token prefix of prompt +
+completion; here both are counted, and an example that would train something else than was meant is an error.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DROPPABLE: frozenset[Fault] = frozenset(("over_length", "equal"))
 
 
 class ChatTokenizer(Protocol):
-    """What is used of a transformers tokenizer."""
+    """The part of a transformers tokenizer that is used here."""
 
     eos_token_id: int
 
@@ -77,9 +77,14 @@ class EncodedPair(NamedTuple):
         """Tokens of the row, the prompt counted once."""
         return len(self.prompt) + len(self.chosen) + len(self.rejected)
 
+    @property
+    def tokens(self) -> dict[str, list[int]]:
+        """The row as TRL's collator takes it."""
+        return {"prompt_ids": self.prompt, "chosen_ids": self.chosen, "rejected_ids": self.rejected}
+
 
 class Preflight(Record):
-    """What was found; part of `training.json`."""
+    """How many examples can be trained on; part of `training.json`."""
 
     examples: int
     kept: int
@@ -87,7 +92,7 @@ class Preflight(Record):
     """How many rows of each fault."""
     dropped: tuple[Dropped, ...]
     tokens: int
-    """Of the kept rows; both answers of a pair are counted with their prompt, as plain DPO sees them."""
+    """Tokens of the kept rows; each answer of a pair is counted with its prompt, as plain DPO sees it."""
 
 
 class _RowError(Exception):
@@ -141,7 +146,8 @@ def encode_pairs(
             raise _RowError("equal")
         if len(prompt) + max(len(chosen), len(rejected)) > max_length:
             raise _RowError("over_length")
-        return EncodedPair(row.id, prompt, chosen, rejected, _known(row.chosen, chosen), _known(row.rejected, rejected))
+        references = _sampled_logprob(row.chosen, chosen), _sampled_logprob(row.rejected, rejected)
+        return EncodedPair(row.id, prompt, chosen, rejected, *references)
 
     kept, faults = _sift(rows, encode)
     tokens = sum(row.length + len(row.prompt) for row in kept)
@@ -176,7 +182,7 @@ def _encode(
     return prompt_ids, completion
 
 
-def _known(target: Target, ids: list[int]) -> float | None:
+def _sampled_logprob(target: Target, ids: list[int]) -> float | None:
     """The sampler's log-probability, if it is one of as many tokens as will be trained."""
     return target.ref_logprob if target.ref_tokens == len(ids) else None
 
@@ -197,16 +203,13 @@ def _report(
 ) -> Preflight:
     counts = Counter(faults.values())
     if rows and (counts.keys() - DROPPABLE or len(faults) > max_dropped * len(rows) or not kept):
-        found = [f"{n} x {FAULTS[fault][0]} (first: {_first(faults, fault)})" for fault, n in sorted(counts.items())]
+        first = {fault: id for id, fault in reversed(faults.items())}
+        counted = [f"{n} x {FAULTS[fault][0]} (first: {first[fault]})" for fault, n in sorted(counts.items())]
         raise TrainingError(
-            f"preflight: {len(faults)} of {len(rows)} {noun} can't be trained on: " + "; ".join(found),
+            f"preflight: {len(faults)} of {len(rows)} {noun} can't be trained on: " + "; ".join(counted),
             "; ".join(FAULTS[fault][1] for fault in sorted(counts)),
         )
     dropped = [Dropped(stage="training", record_id=id, reason=FAULTS[fault][0]) for id, fault in faults.items()]
     return Preflight(
         examples=len(rows), kept=len(kept), faults=dict(sorted(counts.items())), dropped=tuple(dropped), tokens=tokens
     )
-
-
-def _first(faults: dict[str, Fault], fault: Fault) -> str:
-    return next(id for id, found in faults.items() if found == fault)

@@ -1,10 +1,10 @@
-"""What SFT and DPO share: the model, the arguments, the watchers, the export."""
+"""What SFT and DPO share: the schedule, the model, the arguments, the watcher, the export."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,13 @@ from transformers import (
 )  # fmt: skip
 
 from superalign.errors import TrainingError
+from superalign.files.hashes import sha256_file
 from superalign.records.base import Record
-from superalign.training.job import TrainingJob, sha256_of
-from superalign.training.options import StepOptions, TrainingOptions
+from superalign.store.atomic import ADAPTER_WEIGHTS
+from superalign.training.batch_order import order
+from superalign.training.job import TrainingJob
+from superalign.training.options import DpoOptions, SftOptions, TrainingOptions
+from superalign.training.preflight import EncodedDemonstration, EncodedPair
 
 COMPLETE = "COMPLETE"
 CPU_BFLOAT16 = frozenset(("avx512_bf16", "amx_bf16"))
@@ -53,14 +57,14 @@ class Stage:
 
 
 class StageResult(Record):
-    """What a stage did; no wall times, so that equal jobs give equal results."""
+    """Result of a stage; without wall times, so that equal jobs give equal results."""
 
     name: str
     dtype: str
-    """Of the frozen base: float32 or bfloat16."""
+    """dtype of the frozen base: float32 or bfloat16."""
     steps: int
     losses: tuple[float, ...]
-    """Of each optimiser step, before the step."""
+    """Loss of each optimiser step, before the step."""
     margins: tuple[float, ...] = ()
     """DPO: reward margin of each step, before the step; the first is 0 with reference round_start."""
     tokens: int
@@ -70,18 +74,13 @@ class StageResult(Record):
     adapter_sha256: str
 
 
-def dtype_name(options: TrainingOptions) -> str:
-    """As it stands in `training.json`."""
-    return str(pick_dtype(options)).removeprefix("torch.")
-
-
 def pick_device(options: TrainingOptions) -> str:
     """cpu or cuda."""
     return options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def pick_dtype(options: TrainingOptions) -> torch.dtype:
-    """Of the frozen base model."""
+    """dtype of the frozen base model."""
     if options.dtype == "auto":
         fast = pick_device(options) == "cuda" or bool(CPU_BFLOAT16 & cpu_flags())
         return torch.bfloat16 if fast else torch.float32
@@ -89,7 +88,7 @@ def pick_dtype(options: TrainingOptions) -> torch.dtype:
 
 
 def cpu_flags() -> frozenset[str]:
-    """What this CPU can do, in Linux's words; empty elsewhere. Flags, not a timing: a resumed job must choose alike."""
+    """Linux's flags of this CPU; empty elsewhere. Not a timing, since a resumed job must choose the same dtype."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -111,11 +110,30 @@ def load_policy(stage: Stage) -> tuple[PreTrainedModel | PeftModel, LoraConfig |
     )
 
 
-def arguments(stage: Stage, options: StepOptions, learning_rate: float, steps: int) -> dict[str, Any]:
-    """Arguments that SFTConfig and DPOConfig have in common."""
+def schedule(
+    stage: Stage, options: SftOptions | DpoOptions, rows: Sequence[EncodedDemonstration] | Sequence[EncodedPair]
+) -> list[int]:
+    """Indices of the rows in the order of training; batch after batch, for all steps."""
+    return order([row.length for row in rows], options, stage.job.seed)
+
+
+def trainer_parts(stage: Stage) -> dict[str, Any]:
+    """What SFTTrainer and DPOTrainer get alike, beside their arguments and rows."""
+    model, peft_config = load_policy(stage)
+    return {
+        "model": model,
+        "peft_config": peft_config,
+        "processing_class": stage.tokenizer,
+        "callbacks": [Watch(stage, len(stage.tokenizer))],
+    }
+
+
+def arguments(stage: Stage, options: SftOptions | DpoOptions, examples: int) -> dict[str, Any]:
+    """Arguments that SFTConfig and DPOConfig have in common; examples: length of the schedule."""
+    steps = examples // (options.batch_size * options.gradient_accumulation)
     return {
         "output_dir": str(stage.folder),
-        "learning_rate": learning_rate,
+        "learning_rate": options.learning_rate,
         "max_steps": steps,
         "per_device_train_batch_size": options.batch_size,
         "gradient_accumulation_steps": options.gradient_accumulation,
@@ -156,7 +174,7 @@ class Watch(TrainerCallback):
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """After each step."""
+        """Report a step and check its loss."""
         if logs is None or "loss" not in logs:
             return
         self.check([entry["loss"] for entry in state.log_history if "loss" in entry], logs.get("grad_norm", 0.0))
@@ -182,7 +200,7 @@ class Watch(TrainerCallback):
             )
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Written after everything else, so a checkpoint without it was cut short."""
+        """Mark the checkpoint as whole, after everything else is written."""
         (self.stage.folder / f"checkpoint-{state.global_step}" / COMPLETE).touch()
 
 
@@ -199,4 +217,17 @@ def export(model: Any, folder: Path) -> str:
             raise TrainingError(f"training ended with weights that are no numbers ({name})", "lower the learning_rate")
     model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
-    return sha256_of(folder / "adapter_model.safetensors")
+    return sha256_file(folder / ADAPTER_WEIGHTS)
+
+
+def train(stage: Stage, trainer: Any, tokens: int) -> StageResult:
+    """Train from the last whole checkpoint on and write `adapter/`; tokens: those of the whole schedule."""
+    trainer.train(resume_from_checkpoint=last_checkpoint(stage.folder))
+    return StageResult(
+        name=stage.name,
+        dtype=str(pick_dtype(stage.options)).removeprefix("torch."),
+        steps=trainer.state.global_step,
+        losses=tuple(entry["loss"] for entry in trainer.state.log_history if "loss" in entry),
+        tokens=tokens,
+        adapter_sha256=export(trainer.model, stage.folder / "adapter"),
+    )

@@ -171,7 +171,7 @@ async def test_a_served_adapter_answers_under_a_fresh_name(name: str, start: Sta
 async def test_a_served_adapter_says_what_transformers_and_peft_say(
     name: str, start: Start, adapters: list[Checkpoint], model: str
 ) -> None:
-    from superalign.pool import reference
+    from superalign.pool import reference_forward as reference
 
     pool = await start(name)
     served = await pool.serve(adapters[0])
@@ -190,7 +190,7 @@ async def test_a_served_adapter_says_what_transformers_and_peft_say(
 
 @pytest.mark.parametrize("name", ENGINE)
 async def test_a_plain_text_longer_than_the_window_is_scored_to_its_end(name: str, start: Start, model: str) -> None:
-    from superalign.pool import reference
+    from superalign.pool import reference_forward as reference
 
     pool, text = await start(name), " ".join(["The tram stops at the old mill. It rains."] * 40)
     chat = pool.chat if name == "transformers" else pool.client.chat

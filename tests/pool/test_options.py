@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from superalign.pool.choice import AutoOptions, choose, fitted
-from superalign.pool.options import TransformersOptions, VllmOptions
+from superalign.pool.options import AutoOptions, TransformersOptions, VllmOptions, choose, fitted
 
 
 @pytest.mark.parametrize(("own", "window"), [(1024, 1024), (8192, 2048)])

@@ -122,7 +122,7 @@ def score(model: Any, sequences: Sequence[tuple[list[int], int]], *, pad_id: int
     size = max(1, SCORED_TOKENS // max(len(tokens) for tokens, _ in sequences))
     if size < len(sequences):
         parts = [sequences[at : at + size] for at in range(0, len(sequences), size)]
-        return [found for part in parts for found in score(model, part, pad_id=pad_id)]
+        return [scored for part in parts for scored in score(model, part, pad_id=pad_id)]
     device = model.device
     width = max(len(tokens) for tokens, _ in sequences)
     ids = torch.full((len(sequences), width), pad_id, dtype=torch.long)
@@ -135,7 +135,7 @@ def score(model: Any, sequences: Sequence[tuple[list[int], int]], *, pad_id: int
     for at, (tokens, start) in enumerate(sequences):
         # Row by row: log-probabilities of a whole batch over the vocabulary would need gigabytes.
         logprobs = torch.log_softmax(logits[at, start - 1 : len(tokens) - 1].float().cpu(), dim=-1)
-        wanted = torch.tensor(tokens[start:])
-        chosen = logprobs.gather(1, wanted[:, None])[:, 0]
-        results.append(([float(value) for value in chosen], bool((logprobs.argmax(dim=-1) == wanted).all())))
+        targets = torch.tensor(tokens[start:])
+        chosen = logprobs.gather(1, targets[:, None])[:, 0]
+        results.append(([float(value) for value in chosen], bool((logprobs.argmax(dim=-1) == targets).all())))
     return results

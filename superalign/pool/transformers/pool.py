@@ -13,15 +13,12 @@ from typing import Any
 
 from superalign.errors import PoolError
 from superalign.pool import canary, reference_forward
-from superalign.pool.chat_template import Chat, refuse_schema, unknown_model
-from superalign.pool.drain import Gate, counted
+from superalign.pool.chat_template import Chat
+from superalign.pool.drain import Gate, adapter_folder, require_served, surplus
 from superalign.pool.options import TransformersOptions
 from superalign.protocols import PoolStats, Sampling, Score
 from superalign.records.rollout import Generation, Messages
 from superalign.records.training import Checkpoint
-
-KEPT_ADAPTERS = 3
-"""Served adapters that stay loaded; with the fourth the oldest goes."""
 
 
 @dataclass
@@ -49,7 +46,6 @@ class TransformersPool:
         self._served: dict[str, str | None] = {"base": None}
         self._jobs: asyncio.Queue[Job] = asyncio.Queue()
         self._worker: asyncio.Task[None] | None = None
-        self._stats = PoolStats()
 
     async def start(self) -> None:
         """Load the model; raises PoolError or ModelError."""
@@ -82,7 +78,11 @@ class TransformersPool:
         """Sample `sampling.n` replies; raises PoolError for an unknown model or a prompt that leaves no room."""
         from superalign.pool.transformers.decode import Row
 
-        refuse_schema(sampling)
+        if sampling.json_schema is not None:
+            raise PoolError(
+                "the transformers pool can't constrain a reply to a JSON schema",
+                "set the critic's format to auto or tagged, or use vLLM (`pool: {type: vllm}`)",
+            )
         self._check(model)
         prompt, max_new_tokens = self.chat.asked(messages, sampling.max_tokens, self.options.max_model_len)
         rows = [
@@ -108,7 +108,7 @@ class TransformersPool:
             )
             for row in rows
         ]
-        self._stats = counted(self._stats, len(prompt), sum(generation.num_tokens for generation in generations))
+        self._gate.count(len(prompt), generations)
         return generations
 
     async def score(self, model: str, messages: Messages | str, continuation: str, *, end: bool = False) -> Score:
@@ -116,10 +116,10 @@ class TransformersPool:
         self._check(model)
         limit = self.options.max_model_len
         parts = self.chat.continuation(messages, continuation, end=end, max_model_len=limit)
-        found = await asyncio.gather(*(self._submit(model, "score", [part]) for part in parts))
-        self._stats = counted(self._stats, sum(len(tokens) for tokens, _ in parts), 0)
-        values = tuple(value for [(part, _)] in found for value in part)
-        return Score(token_logprobs=values, greedy=all(greedy for [(_, greedy)] in found))
+        scored = await asyncio.gather(*(self._submit(model, "score", [part]) for part in parts))
+        self._gate.count(sum(len(tokens) for tokens, _ in parts))
+        values = tuple(value for [(part, _)] in scored for value in part)
+        return Score(token_logprobs=values, greedy=all(greedy for [(_, greedy)] in scored))
 
     async def _submit(self, model: str, kind: str, items: list[Any]) -> Any:
         async with self._gate.request():
@@ -159,9 +159,9 @@ class TransformersPool:
                     job.done.set_exception(PoolError(f"the model failed: {error!s:.300}", "a smaller pool.batch_size?"))
             return
         for job in batch:
-            own, results = results[: len(job.items)], results[len(job.items) :]
+            part, results = results[: len(job.items)], results[len(job.items) :]
             if not job.done.done():
-                job.done.set_result(own)
+                job.done.set_result(part)
 
     def _compute(self, kind: str, adapter: str | None, items: list[Any]) -> list[Any]:
         from superalign.pool.transformers import decode
@@ -184,11 +184,9 @@ class TransformersPool:
 
     async def serve(self, checkpoint: Checkpoint) -> str:
         """Load an adapter beside the base under a fresh name; raises PoolError when it changes nothing."""
-        if checkpoint.adapter is None:
+        adapter = adapter_folder(checkpoint)
+        if adapter is None:
             return "base"
-        adapter = Path(checkpoint.adapter).resolve()
-        if not (adapter / "adapter_model.safetensors").is_file():
-            raise PoolError(f"{adapter} holds no adapter", "pass a checkpoint with the adapter's full path")
         async with self._swap, self._gate.closed():
             started = time.monotonic()
             number = next(self._ids)
@@ -200,7 +198,7 @@ class TransformersPool:
             self.last_swap_s = {"load": time.monotonic() - started}
             await self._prove(adapter, label)
             self._served[name] = label
-            for old in [known for known in self._served if known != "base"][:-KEPT_ADAPTERS]:
+            for old in surplus(self._served):
                 self._peft.delete_adapter(self._served.pop(old))
             self.last_swap_s["canary"] = time.monotonic() - started - self.last_swap_s["load"]
         return name
@@ -214,14 +212,11 @@ class TransformersPool:
             self._peft.load_adapter(str(adapter), adapter_name=label)
 
     async def _prove(self, adapter: Path, label: str) -> None:
-        limit = self.options.max_model_len
-        [(tokens, start)] = self.chat.continuation(canary.PROMPT, canary.CONTINUATION, end=True, max_model_len=limit)
-        [(before, _)] = await asyncio.to_thread(self._compute, "score", None, [(tokens, start)])
-        [(served, _)] = await asyncio.to_thread(self._compute, "score", label, [(tokens, start)])
+        probe = canary.encoded(self.chat, self.options.max_model_len)
+        [(before, _)] = await asyncio.to_thread(self._compute, "score", None, [probe])
+        [(served, _)] = await asyncio.to_thread(self._compute, "score", label, [probe])
         changed = await asyncio.to_thread(reference_forward.digest, adapter) is not None
-        reason = canary.fault(served, before, None, tolerance=canary.TOLERANCE[self._dtype], changed=changed)
-        if reason is not None:
-            raise PoolError(f"the canary after the swap to {adapter} failed: {reason}", "keep the old checkpoint")
+        canary.prove(adapter, served, before, None, dtype=self._dtype, changed=changed, hint="keep the old checkpoint")
 
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
@@ -230,14 +225,11 @@ class TransformersPool:
             yield
 
     def _check(self, model: str) -> None:
-        if self._worker is None:
-            raise PoolError("the pool is closed", "start a new one")
-        if model not in self._served:
-            raise unknown_model(model, sorted(self._served))
+        require_served(model, self._served, is_open=self._worker is not None)
 
     def stats(self) -> PoolStats:
         """Counts since the start."""
-        return self._stats
+        return self._gate.stats
 
     async def close(self) -> None:
         """Let go of the model; a second call does nothing."""

@@ -86,8 +86,8 @@ class VllmClient:
         final = RequestOutputKind.FINAL_ONLY
         params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False, output_kind=final)
         output = await self.ask(tokens, params, lora)
-        found = [output.prompt_logprobs[i][tokens[i]] for i in range(start, len(tokens))]
-        return [float(one.logprob) for one in found], all(one.rank == 1 for one in found)
+        scored = [output.prompt_logprobs[i][tokens[i]] for i in range(start, len(tokens))]
+        return [float(token.logprob) for token in scored], all(token.rank == 1 for token in scored)
 
     async def call(self, doing: str, awaitable: Awaitable[T]) -> T:
         """Await a call to the engine; its failure says what it was doing."""
@@ -109,6 +109,6 @@ class VllmClient:
 
 
 def _first(error: Exception) -> str:
-    """The first two lines: of a pydantic error the second says what is wrong."""
+    """The first two lines; the second line of a pydantic error says what is wrong."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2])[:300].rstrip(".") or type(error).__name__

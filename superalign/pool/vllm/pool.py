@@ -12,16 +12,13 @@ from typing import Any
 
 from superalign.errors import PoolError
 from superalign.pool import canary, reference_forward
-from superalign.pool.chat_template import unknown_model
-from superalign.pool.drain import Gate, counted
+from superalign.pool.drain import Gate, adapter_folder, require_served, surplus
 from superalign.pool.options import VllmOptions
 from superalign.pool.vllm.client import VllmClient
 from superalign.protocols import PoolStats, Sampling, Score
 from superalign.records.rollout import Generation, Messages
 from superalign.records.training import Checkpoint
 
-KEPT_ADAPTERS = 3
-"""Served adapters that stay loaded; with the fourth the oldest goes."""
 MERGED_PAYS = 1.15
 """`auto` merges when the adapter makes generation slower by more than this factor."""
 
@@ -54,7 +51,6 @@ class VllmPool:
         self._ids = itertools.count(1)
         self._served: dict[str, Any] = {"base": None}
         self._weights: tuple[str | None, list[float]] = (None, [])
-        self._stats = PoolStats()
 
     async def start(self) -> None:
         """Start the engine's processes (20 to 40 s); raises PoolError with the last error of its log."""
@@ -96,7 +92,7 @@ class VllmPool:
             )
             for one in sorted(output.outputs, key=lambda one: one.index)
         ]
-        self._stats = counted(self._stats, len(prompt), sum(generation.num_tokens for generation in generations))
+        self._gate.count(len(prompt), generations)
         return generations
 
     async def score(self, model: str, messages: Messages | str, continuation: str, *, end: bool = False) -> Score:
@@ -106,16 +102,14 @@ class VllmPool:
         values, greedy = list[float](), True
         for tokens, start in parts:
             async with self._gate.request():
-                found, likeliest = await self._check(model).ranked(tokens, start, self._served[model])
-            values, greedy = values + found, greedy and likeliest
-        self._stats = counted(self._stats, sum(len(tokens) for tokens, _ in parts), 0)
+                logprobs, likeliest = await self._check(model).ranked(tokens, start, self._served[model])
+            values, greedy = values + logprobs, greedy and likeliest
+        self._gate.count(sum(len(tokens) for tokens, _ in parts))
         return Score(token_logprobs=tuple(values), greedy=greedy)
 
     async def serve(self, checkpoint: Checkpoint) -> str:
         """Make a checkpoint available without a restart, prove it with a canary, return its name."""
-        adapter = Path(checkpoint.adapter).resolve() if checkpoint.adapter else None
-        if adapter is not None and not (adapter / "adapter_model.safetensors").is_file():
-            raise PoolError(f"{adapter} holds no adapter", "pass a checkpoint with the adapter's full path")
+        adapter = adapter_folder(checkpoint)
         async with self._swap:
             if self.merged:
                 return await self._serve_merged(checkpoint.id, adapter)
@@ -145,7 +139,7 @@ class VllmPool:
             await self._unload(request)
             raise
         self._served[name] = request
-        for old in [known for known in self._served if known != "base"][:-KEPT_ADAPTERS]:
+        for old in surplus(self._served):
             await self._unload(self._served.pop(old))
         return name
 
@@ -174,24 +168,23 @@ class VllmPool:
         await self.client.call("the prefix cache was reset", llm.reset_prefix_cache())
 
     def _canary(self) -> tuple[list[int], int]:
-        limit = self.options.max_model_len
-        return self.client.chat.continuation(canary.PROMPT, canary.CONTINUATION, end=True, max_model_len=limit)[0]
+        return canary.encoded(self.client.chat, self.options.max_model_len)
 
     async def _prove(self, lora: Any, adapter: Path | None) -> None:
         """Raises PoolError unless the canary's scores are those of the base model with this adapter."""
         started = time.monotonic()
-        known, previous = self._weights
+        digest_before, previous = self._weights
         tokens, start = self._canary()
         served = await self.client.score(tokens, start, lora)
-        wanted, expected = self.options.reference_canary, None
-        if reference_forward.is_cheap(self.model) if wanted is None else wanted:
+        by_reference, expected = self.options.reference_canary, None
+        if reference_forward.is_cheap(self.model) if by_reference is None else by_reference:
             expected = await asyncio.to_thread(reference_forward.score, self.model, adapter, tokens, start)
         digest = await asyncio.to_thread(reference_forward.digest, adapter)
-        tolerance = canary.TOLERANCE[self.client.dtype]
-        reason = canary.fault(served, previous, expected, tolerance=tolerance, changed=digest != known)
-        if reason is not None:
-            what = f"the canary after the swap to {adapter or self.model} failed: {reason}"
-            raise PoolError(what, f"the old checkpoint should stay in use; the engine's log is {self.client.log}")
+        canary.prove(
+            adapter or self.model, served, previous, expected,
+            dtype=self.client.dtype, changed=digest != digest_before,
+            hint=f"the old checkpoint should stay in use; the engine's log is {self.client.log}",
+        )  # fmt: skip
         self._weights = (digest, served)
         self.last_swap_s["canary"] = time.monotonic() - started
 
@@ -226,23 +219,17 @@ class VllmPool:
 
     async def _check_awake(self) -> None:
         """Raises PoolError when waking changed the weights (seen with LoRA, vllm#53888)."""
-        lora = next(reversed(self._served.values()), None)
-        if (
-            canary.distance(await self.client.score(*self._canary(), lora), self._weights[1])
-            > canary.TOLERANCE[self.client.dtype]
-        ):
+        scores = await self.client.score(*self._canary(), next(reversed(self._served.values()), None))
+        if canary.distance(scores, self._weights[1]) > canary.TOLERANCE[self.client.dtype]:
             raise PoolError("the engine's outputs changed while it slept", "report it with the engine's log")
 
     def _check(self, model: str) -> VllmClient:
-        if self.client.llm is None:
-            raise PoolError("the pool is closed", "start a new one")
-        if model not in self._served:
-            raise unknown_model(model, sorted(self._served), merged=self.merged)
+        require_served(model, self._served, is_open=self.client.llm is not None, merged=self.merged)
         return self.client
 
     def stats(self) -> PoolStats:
         """Counts since the start."""
-        return self._stats
+        return self._gate.stats
 
     async def close(self) -> None:
         """Stop the engine's processes; a second call does nothing."""

@@ -146,49 +146,49 @@ def children() -> dict[int, float]:
     """Pids of this process's descendants with their start times; python's resource tracker outlives engines."""
     import psutil  # type: ignore[import-untyped]
 
-    found = {}
+    started = {}
     for process in psutil.Process().children(recursive=True):
         try:
             if "multiprocessing.resource_tracker" in " ".join(process.cmdline()):
                 continue
-            found[process.pid] = process.create_time()
+            started[process.pid] = process.create_time()
         except psutil.NoSuchProcess:
             continue
-    return found
+    return started
 
 
 def end_processes(pids: dict[int, float], *, patience_s: float = 5.0) -> None:
     """End exactly these processes, politely first; a pid that another process has taken since is left alone."""
     import psutil
 
-    own = []
+    living = []
     for pid, created in pids.items():
         try:
             process = psutil.Process(pid)
             if process.create_time() == created:
-                own.append(process)
+                living.append(process)
         except psutil.NoSuchProcess:
             continue
     for act in ("terminate", "kill"):
-        for process in own:
+        for process in living:
             try:
                 getattr(process, act)()
             except psutil.NoSuchProcess:
                 continue
-        _, own = psutil.wait_procs(own, timeout=patience_s)
+        _, living = psutil.wait_procs(living, timeout=patience_s)
 
 
-def last_error(log: Path, known: str = "") -> str:
-    """The last line of the log that names an error; of vLLM's two processes only the inner one says why.
+def last_error(log: Path, fallback: str = "") -> str:
+    """The last line of the log that names an error, since only the inner one of vLLM's two processes says why.
 
-    known: what is said where the log names none; empty: its last line.
+    fallback: the answer if the log names none; empty: the log's last line.
     """
     try:
         lines = log.read_text(errors="replace").splitlines()[-2000:]
     except OSError:
-        return known or "no log"
+        return fallback or "no log"
     errors = [line for line in lines if re.search(r"\b\w*(Error|Exception)\b: .", line) and "EngineDead" not in line]
-    last = known or next((line for line in reversed(lines) if line.strip()), "the log is empty")
+    last = fallback or next((line for line in reversed(lines) if line.strip()), "the log is empty")
     chosen = errors[-1] if errors else last
     return re.sub(r"^(\(\w+ pid=\d+\) )?(\w+ [\d-]+ [\d:]+ \[[^\]]*\] )?", "", chosen).strip()[:300]
 

@@ -2,8 +2,9 @@
 
 TRL's trainers call `model(..., labels=labels, fused_lm_head=True)` and want the log-probability of each label. On a
 CPU, TRL projects every position onto the vocabulary, folds that with a dozen passes over it, and does the projection
-again in the backward pass. Here only the completion's positions are projected, once; the gradient is taken on the spot.
-What the examples of a batch have in common is computed once, see `packing`. On a GPU, TRL's own Triton kernels stay.
+again in the backward pass. Here only the completion's positions are projected, once, and the gradient is taken at the
+same time. What the examples of a batch have in common is computed once, see `prefix_tree`. On a GPU, TRL's own Triton
+kernels stay.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ class TokenLogProb(torch.autograd.Function):
         is_top = torch.empty(len(hidden), dtype=torch.bool, device=hidden.device)
         gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         for at in range(0, len(hidden), CHUNK):
-            part, wanted = slice(at, at + CHUNK), targets[at : at + CHUNK, None]
+            part, labels = slice(at, at + CHUNK), targets[at : at + CHUNK, None]
             logits = (hidden[part] @ weight.T).float()
-            target_logits = logits.gather(1, wanted)
+            target_logits = logits.gather(1, labels)
             top = logits.amax(1, keepdim=True)
             exps = logits.sub_(top).exp_()
             total = exps.sum(1, keepdim=True)
@@ -42,7 +43,7 @@ class TokenLogProb(torch.autograd.Function):
             is_top[part] = (target_logits >= top)[:, 0]
             if gradient is not None:
                 # d log p[target] / d hidden = weight[target] - sum_v p[v] weight[v]
-                gradient[part] = weight[wanted[:, 0]] - exps.div_(total).to(weight.dtype) @ weight
+                gradient[part] = weight[labels[:, 0]] - exps.div_(total).to(weight.dtype) @ weight
         if gradient is not None:
             ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(is_top)

@@ -17,7 +17,7 @@ WIDTH = 1024
 
 
 class Packed(NamedTuple):
-    """A batch as the model is to see it."""
+    """A batch in the form that the model computes."""
 
     inputs: dict[str, Tensor]
     """input_ids, position_ids: (rows, width); attention_mask: (rows, 1, width, width), 0 or the dtype's minimum."""
@@ -30,7 +30,7 @@ class _Node(NamedTuple):
 
     tokens: list[int]
     position: int
-    """Of its first token, in the example it belongs to."""
+    """Where its first token stands in the example."""
     parents: tuple[int, ...]
     """Nodes of the same row that it sees besides itself."""
 
@@ -44,11 +44,8 @@ def pack(input_ids: Tensor, attention_mask: Tensor, labels: Tensor, dtype: torch
     examples = [input_ids[i, :length].tolist() for i, length in enumerate(lengths)]
     starts: list[int] = (labels != -100).int().argmax(1).tolist()
     common = _common_prefix(examples, min(starts))
-    groups = (
-        [(i, i + len(examples) // 2) for i in range(len(examples) // 2)]
-        if pairs
-        else [(i,) for i in range(len(examples))]
-    )
+    half = len(examples) // 2
+    groups = [(i, i + half) for i in range(half)] if pairs else [(i,) for i in range(len(examples))]
     rows: list[list[_Node]] = []
     places: dict[int, list[tuple[int, int]]] = {}
     width = 0
@@ -80,20 +77,20 @@ def _lay_out(
     mask = torch.full((len(rows), 1, width, width), torch.finfo(dtype).min, dtype=dtype)
     spans: list[list[tuple[int, int]]] = []
     for row, nodes in enumerate(rows):
-        at, own = 0, []
+        at, in_row = 0, list[tuple[int, int]]()
         for node in nodes:
             end = at + len(node.tokens)
-            own.append((at, end))
+            in_row.append((at, end))
             ids[row, at:end] = torch.tensor(node.tokens, dtype=torch.long)
             positions[row, at:end] = torch.arange(node.position, node.position + len(node.tokens))
             for parent in node.parents:
-                mask[row, 0, at:end, own[parent][0] : own[parent][1]] = 0
+                mask[row, 0, at:end, in_row[parent][0] : in_row[parent][1]] = 0
             length = end - at
             causal = torch.ones(length, length, dtype=torch.bool).tril()
             mask[row, 0, at:end, at:end].masked_fill_(causal, 0)
             at = end
         mask[row, 0, at:, 0] = 0  # padding must see something, or its softmax is no number
-        spans.append(own)
+        spans.append(in_row)
     where = []
     for example in range(len(labels)):
         flat = [row * width + i for row, node in places[example] for i in range(*spans[row][node])]

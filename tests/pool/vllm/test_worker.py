@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.skipif(sys.platform != "linux", re
 def test_rows_get_their_own_adapter_and_base_rows_none() -> None:
     import torch
 
-    from superalign.pool.vllm.worker import add_product, group_rows
+    from superalign.pool.vllm.cpu_lora import add_product, group_rows
 
     torch.manual_seed(0)
     a, b = torch.randn(2, 1, 3, 5), torch.randn(2, 1, 7, 3)
