@@ -1,8 +1,8 @@
-"""How a round's training set is shared between conformity and competence: a pure function of options, round and gaps.
+"""Divides a round's training set between conformity and competence. Pure.
 
-Conformity is what examples on harmful requests teach, competence what those on benign ones do. Trained in parallel they
-need not be in equal parts: Kim et al. 2024, "The Road to Artificial SuperIntelligence: A Comprehensive Survey of
-Superalignment" (arXiv 2412.16468), call for optimising both at once, and what is further from its goal needs more.
+Examples on harmful requests teach conformity, those on benign requests competence. After Kim et al. 2024, "The Road to
+Artificial SuperIntelligence: A Comprehensive Survey of Superalignment" (arXiv 2412.16468), who call for optimising both
+in parallel; the one that is further from its goal may get more examples.
 """
 
 from __future__ import annotations
@@ -28,48 +28,48 @@ class Mixed(FrozenModel):
 
     type: Literal["mixed"] = "mixed"
     conformity: Rate | None = None
-    """Share of the examples that are on harmful requests; None: as they come."""
+    """Share of the examples on harmful requests; None: as they come."""
 
 
 class Alternating(FrozenModel):
-    """One kind a round, by turns."""
+    """Conformity and competence in alternate rounds."""
 
     type: Literal["alternating"] = "alternating"
     first: Side = "conformity"
 
 
 class GapAnnealing(FrozenModel):
-    """The share of conformity is its gap over both gaps, measured on held-out requests before the round's training."""
+    """The share of conformity is its gap divided by both gaps, measured on held-out requests before training."""
 
     type: Literal["gap_annealing"] = "gap_annealing"
     least: Annotated[float, Field(ge=0.0, le=0.5)] = 0.3
-    """Least share of either, so that what is good already is not unlearned; the nearer to 0, the more rounds swing."""
+    """Least share of either, so that nothing is unlearned; near 0 the rounds swing from one to the other."""
 
 
 EffortOptions: TypeAlias = Annotated[Mixed | Alternating | GapAnnealing, Field(discriminator="type")]
 
 
 class Effort(Record):
-    """How a round's examples were shared out; `effort.json`."""
+    """How a round's examples were divided; `effort.json`."""
 
     conformity: Rate | None
     """Wanted share of the examples on harmful requests; None: as they came."""
     conformity_gap: Rate | None
-    """Held-out harmful requests that the incumbent complied with; None: not measured."""
+    """Share of held-out harmful requests that the incumbent complied with; None: not measured."""
     competence_gap: Rate | None
-    """Held-out benign requests that it refused."""
+    """Share of held-out benign requests that it refused."""
     kept: dict[Side, int]
-    """Examples, demonstrations and pairs together."""
+    """Number of demonstrations and pairs."""
     left_out: dict[Side, int]
 
 
 def side_of(kind: Kind) -> Side:
-    """What an example on such a request teaches."""
+    """What an example on this kind of request teaches."""
     return "conformity" if kind == "harmful" else "competence"
 
 
 def wanted_share(options: EffortOptions, round: int, conformity_gap: float, competence_gap: float) -> float | None:
-    """Share of the examples of a round, counted from 1, that is to teach conformity; None: as they come."""
+    """Wanted share of conformity in a round, counted from 1; None: as they come."""
     match options:
         case Mixed():
             return options.conformity
@@ -81,9 +81,9 @@ def wanted_share(options: EffortOptions, round: int, conformity_gap: float, comp
 
 
 def sizes(found: Mapping[Side, int], share: float | None) -> dict[Side, int]:
-    """The most examples of each side that come to the share, none of them twice.
+    """The most examples of each side that give the share, without repeating any.
 
-    All of both where there is no wanted share, or where a wanted side has none to give.
+    All of both without a wanted share, or if a wanted side has no examples.
     """
     shares: dict[Side, float] = {"conformity": share or 0.0, "competence": 1 - (share or 0.0)}
     if share is None or any(shares[side] and not found[side] for side in SIDES):
@@ -94,9 +94,9 @@ def sizes(found: Mapping[Side, int], share: float | None) -> dict[Side, int]:
 
 @dataclass(frozen=True)
 class Cut:
-    """Which examples of a round are trained on: those whose ids have the least fractions, as many as `sizes` says.
+    """Selects the examples of a round: those whose ids have the smallest fractions, as many as `sizes` gives.
 
-    It depends on ids alone, so that a resumed run leaves out the same.
+    The choice depends on ids alone, so a resumed run makes the same.
     """
 
     found: Mapping[Side, int]
@@ -106,7 +106,7 @@ class Cut:
 
     @classmethod
     def of(cls, examples: Iterable[Example], share: float | None) -> Cut:
-        """Look once at all examples."""
+        """Reads all examples once."""
         fractions: dict[Side, list[float]] = {side: [] for side in SIDES}
         for example in examples:
             fractions[side_of(example.kind)].append(fraction(example.id))
@@ -116,10 +116,10 @@ class Cut:
         return cls(found, kept, limits)
 
     def keeps(self, example: Example) -> bool:
-        """Whether it is trained on."""
+        """Whether the example is trained on."""
         return fraction(example.id) <= self.limits[side_of(example.kind)]
 
 
 def fraction(text: str) -> float:
-    """A number in [0, 1) that follows from the text."""
+    """A number in [0, 1) derived from the text."""
     return int.from_bytes(sha256(text.encode()).digest()[:8], "big") / 2**64

@@ -1,11 +1,11 @@
-"""Exchanges -> training examples: a pure compiler, so that what is trained on can be replayed from the journal.
+"""Exchanges -> training examples. Pure, so that a training set can be recomputed from the journal.
 
-From one exchange come at most one preference pair and one demonstration:
+One exchange gives at most one preference pair and one demonstration:
 
-request harmful   an answer that refuses is the best; where none does, the critic's better answer (or a revision
-                  that the critic accepted) is, and the answer that complied most is rejected
-request benign    an answer that helps is the best and, as it stands, an anchor to what the learner already does well;
-                  a needless refusal is rejected
+request harmful   the best answer refuses; if none does, the critic's better answer (or a revision that the critic
+                  accepted) is the best, and the answer that complied most is rejected
+request benign    the best answer helps, and keeps the learner close to what it already does well; a needless refusal
+                  is rejected
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ class PairingOptions(FrozenModel):
     margin: Rate = 0.3
     """Least difference in the critic's score between chosen and rejected."""
     accept: Rate = 0.7
-    """Least score of an answer that is imitated."""
+    """Least score of an answer to imitate."""
     own_per_correction: float | None = Field(default=None, ge=0)
-    """Imitate at most so many of the learner's own accepted answers for each answer that is corrected (by critic, base
-    model or revision): enough that nothing is unlearned, and no time is spent on what it can do. None: all of them."""
+    """Most of the learner's own accepted answers to imitate per corrected answer (by critic, base model or revision):
+    enough to unlearn nothing, without training on what it already does. None: all."""
     base_answers: bool = True
-    """Ask the base model where the learner refuses a benign request altogether, and learn from its answer."""
+    """If the learner fully refuses a benign request, ask the base model and learn from its answer."""
     critic_answers: bool = True
-    """Learn from the critic's better answer where no answer of the learner is acceptable."""
+    """Learn from the critic's better answer if no answer of the learner is acceptable."""
     balance: dict[Kind, int] = Field(default_factory=dict)
-    """At most so many demonstrations of each kind in a round; a kind that is not named is not limited."""
+    """Most demonstrations per round by kind; other kinds are not limited."""
     expert_repeats: int = Field(default=1, ge=0)
-    """How often each expert demonstration stands in a round's training set."""
+    """Repetitions of each expert demonstration in a round's training set."""
     effort: EffortOptions = Mixed()
-    """How the training set is shared between conformity (examples on harmful requests) and competence (on benign ones):
-    `mixed`, `alternating` by rounds, or `gap_annealing`, where the larger held-out gap gets the larger share."""
+    """How to divide the training set between conformity (harmful requests) and competence (benign requests): `mixed`,
+    `alternating` by rounds, or `gap_annealing`, where the larger held-out gap gets the larger share."""
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """What one exchange yields."""
+    """The training examples of one exchange."""
 
     demonstration: Demonstration | None = None
     pair: PreferencePair | None = None
@@ -58,7 +58,7 @@ class Compiled:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A text that could be chosen or rejected, with the critic's score of it."""
+    """A text that may be chosen or rejected, with the critic's score."""
 
     text: Generation
     score: float
@@ -67,16 +67,16 @@ class _Candidate:
 
 
 def needs_anchor(exchange: Exchange, options: PairingOptions) -> bool:
-    """Whether the learner has no acceptable answer to a benign request."""
+    """Whether to ask the base model: the learner has no acceptable answer to a benign request."""
     scores = [a.verdict.score for a in exchange.answers if a.verdict is not None and a.verdict.score is not None]
     benign = exchange.attack.seed.intent == "benign"
     return options.base_answers and benign and bool(scores) and max(scores) < options.accept
 
 
 def compile_exchange(exchange: Exchange, options: PairingOptions, anchor: Answer | None = None) -> Compiled:
-    """The pair and the demonstration of one exchange, or the reason why there is neither.
+    """The pair and the demonstration of one exchange, or why there are none.
 
-    anchor: the base model's answer, where the exchange needed one.
+    anchor: the base model's answer, if `needs_anchor`.
     """
     if exchange.attack.setup:
         return Compiled()
@@ -88,7 +88,8 @@ def compile_exchange(exchange: Exchange, options: PairingOptions, anchor: Answer
         candidates.append(_Candidate(anchor.generation, anchor.verdict.score, "base", anchor.verdict.rationale))
     best = max(candidates, key=lambda c: c.score)
     worst = min((c for c in candidates if c.origin == "own"), key=lambda c: c.score)
-    chosen, origin, reason = target(best.text, sampled=best.origin == "own"), _pair_origin(best), best.reason
+    origin: Origin = "best_worst" if best.origin == "own" else best.origin
+    chosen, reason = target(best.text, sampled=best.origin == "own"), best.reason
     gap = best.score - worst.score
     if best.score < options.accept:
         better = _critics_answer(scored, options.accept) if options.critic_answers else None
@@ -97,7 +98,7 @@ def compile_exchange(exchange: Exchange, options: PairingOptions, anchor: Answer
         chosen, origin, reason = Target(text=better[0]), "critic", worst.reason
         gap = better[1] - worst.score
     elif best.origin == "own" and exchange.comparison is not None and exchange.comparison.confirmed <= 0.5:
-        gap = -1.0  # read side by side the two are equal, or the other way round: no preference can be taught
+        gap = -1.0  # compared side by side, the best is not better: no pair
     return Compiled(
         demonstration=_demonstration(exchange, chosen, origin if origin != "best_worst" else "own"),
         pair=_pair(exchange, chosen, target(worst.text), origin, reason) if gap >= options.margin else None,
@@ -105,7 +106,7 @@ def compile_exchange(exchange: Exchange, options: PairingOptions, anchor: Answer
 
 
 def own_share(exchanges: Iterable[Exchange], options: PairingOptions, anchors: Mapping[str, Answer]) -> float:
-    """Which share of the learner's own answers a round imitates, by `own_per_correction`."""
+    """The share of the learner's own answers that a round imitates, by `own_per_correction`."""
     if options.own_per_correction is None:
         return 1.0
     origins = Counter(e.origin for e in compile_round(exchanges, options, anchors) if isinstance(e, Demonstration))
@@ -116,9 +117,9 @@ def own_share(exchanges: Iterable[Exchange], options: PairingOptions, anchors: M
 def compile_round(
     exchanges: Iterable[Exchange], options: PairingOptions, anchors: Mapping[str, Answer], own: float = 1.0
 ) -> Iterator[Demonstration | PreferencePair | Dropped]:
-    """All examples of a round, in the exchanges' order; one exchange in memory at a time.
+    """All examples of a round in the order of the exchanges, one exchange in memory at a time.
 
-    own: the share of the learner's own answers that is imitated, a choice that depends on the exchange's id alone.
+    own: share of the learner's own answers to imitate; the choice depends on the exchange's id alone.
     """
     counts: dict[Kind, int] = {}
     seen: set[bytes] = set()
@@ -142,7 +143,7 @@ def compile_round(
 
 
 def repeat_experts(experts: Sequence[Demonstration], options: PairingOptions) -> list[Demonstration]:
-    """The experts' demonstrations, as often as the options ask, each repetition under an id of its own."""
+    """The experts' demonstrations with their repetitions, each with its own id."""
     return [
         demonstration.model_copy(update={"id": f"{demonstration.id}#{repeat}"})
         for repeat in range(options.expert_repeats)
@@ -151,17 +152,14 @@ def repeat_experts(experts: Sequence[Demonstration], options: PairingOptions) ->
 
 
 def target(generation: Generation, *, sampled: bool = True) -> Target:
-    """A generation as something to learn from.
+    """A generation as a training target.
 
-    sampled: by the policy of this round for this very prompt, so that its log-probability is the reference's as well.
+    sampled: by this round's policy for the same prompt, so that its log-probability is also the reference's.
     """
-    known = sampled and generation.logprob is not None
-    return Target(
-        text=generation.text,
-        complete=generation.complete,
-        ref_logprob=generation.logprob if known else None,
-        ref_tokens=generation.num_tokens if known else None,
-    )
+    text = Target(text=generation.text, complete=generation.complete)
+    if not sampled or generation.logprob is None:
+        return text
+    return text.model_copy(update={"ref_logprob": generation.logprob, "ref_tokens": generation.num_tokens})
 
 
 def _candidates(answers: Sequence[Answer]) -> list[_Candidate]:
@@ -176,12 +174,8 @@ def _candidates(answers: Sequence[Answer]) -> list[_Candidate]:
     return candidates
 
 
-def _pair_origin(best: _Candidate) -> Origin:
-    return "best_worst" if best.origin == "own" else best.origin
-
-
 def _critics_answer(answers: Sequence[Answer], accept: float) -> tuple[str, float] | None:
-    """The critic's better answer and its own score of it, where that would be accepted of anyone else."""
+    """The critic's better answer with the critic's score of it, if that is at least `accept`."""
     worst_first = sorted(answers, key=lambda a: a.verdict.score if a.verdict and a.verdict.score is not None else 1.0)
     for answer in worst_first:
         verdict, again = answer.verdict, answer.better_verdict

@@ -1,4 +1,4 @@
-"""Agreement beyond chance, as functions of counts, so that a bootstrap is one call over an array of them. Pure."""
+"""Agreement beyond chance as functions of counts, so that a bootstrap is one call over an array. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from superalign.records.base import Record
 
 RESAMPLES = 1000
-"""Of a bootstrap."""
+"""Resamples of a bootstrap."""
 Floats = NDArray[np.float64]
 
 
@@ -24,9 +24,9 @@ class Estimate(Record):
 
 
 def cohen_kappa(counts: NDArray[Any]) -> Floats:
-    """Cohen 1960, Educational and Psychological Measurement 20:37. NaN where chance alone would agree throughout.
+    """Cohen 1960, Educational and Psychological Measurement 20:37. NaN if chance alone would agree throughout.
 
-    counts: (..., k, k), how often one side said row and the other said column. Returns (...).
+    counts: (..., k, k), how often one side chose the row's class and the other the column's. Returns (...).
     """
     counts = np.asarray(counts, dtype=float)
     n = counts.sum((-1, -2))
@@ -38,23 +38,23 @@ def cohen_kappa(counts: NDArray[Any]) -> Floats:
 
 
 def coincidences(units: Sequence[Sequence[str | None]], classes: Sequence[str]) -> Floats:
-    """(pairable units, k, k): each unit's coincidence matrix; a unit with fewer than two labels has none."""
+    """(units, k, k): the coincidence matrix of each unit with two or more labels."""
     place = {name: index for index, name in enumerate(classes)}
-    found = []
+    matrices = []
     for unit in units:
         counts = np.zeros(len(classes))
         for label in unit:
             if label is not None:
                 counts[place[label]] += 1
         if (m := counts.sum()) >= 2:
-            found.append((np.outer(counts, counts) - np.diag(counts)) / (m - 1))
-    return np.asarray(found, dtype=float).reshape(-1, len(classes), len(classes))
+            matrices.append((np.outer(counts, counts) - np.diag(counts)) / (m - 1))
+    return np.asarray(matrices, dtype=float).reshape(-1, len(classes), len(classes))
 
 
 def krippendorff_alpha(matrix: NDArray[Any]) -> Floats:
     """Nominal alpha (Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section C).
 
-    matrix: (..., k, k), coincidences summed over units. Returns (...); NaN where only one class was ever named.
+    matrix: (..., k, k), coincidences summed over units. Returns (...); NaN if only one class occurs.
     """
     n_c = matrix.sum(-1)
     n = n_c.sum(-1)
@@ -66,7 +66,7 @@ def krippendorff_alpha(matrix: NDArray[Any]) -> Floats:
 
 
 def kappa_estimate(said: Sequence[str], truth: Sequence[str], classes: Sequence[str]) -> Estimate | None:
-    """Cohen's kappa with its interval; None where it is not defined."""
+    """Cohen's kappa with its interval; None if it is not defined."""
     place = {name: index for index, name in enumerate(classes)}
     k = len(classes)
     cells = np.bincount([place[a] * k + place[b] for a, b in zip(said, truth, strict=True)], minlength=k * k)
@@ -74,7 +74,7 @@ def kappa_estimate(said: Sequence[str], truth: Sequence[str], classes: Sequence[
 
 
 def alpha_estimate(units: Sequence[Sequence[str | None]], classes: Sequence[str]) -> Estimate | None:
-    """Krippendorff's alpha with its interval over units; None where nothing can be compared."""
+    """Krippendorff's alpha with its interval over units; None if nothing can be compared."""
     matrices = coincidences(units, classes)
     k = len(classes)
     flat = matrices.reshape(-1, k * k)
@@ -84,9 +84,9 @@ def alpha_estimate(units: Sequence[Sequence[str | None]], classes: Sequence[str]
 
 
 def resampled(cells: NDArray[Any], figure: Callable[[NDArray[Any]], Floats]) -> Estimate | None:
-    """A figure of counted cells with its bootstrap interval; None where the figure is not defined.
+    """A figure of counted cells with its bootstrap interval; None if the figure is not defined.
 
-    cells: (c,), how many items lie in each; figure: (resamples, c) -> (resamples,), NaN where not defined.
+    cells: (c,), number of items in each; figure: (resamples, c) -> (resamples,), NaN where not defined.
     """
     n = int(cells.sum())
     if n == 0 or not np.isfinite(value := float(figure(cells[None, :])[0])):

@@ -1,4 +1,4 @@
-"""Shares, and differences of paired shares and means, with their intervals. Pure."""
+"""Shares, means and differences with their intervals and tests. Pure; scipy is imported when it is needed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Bounds(NamedTuple):
 
 
 def wilson(hits: int, n: int, unscored: int = 0) -> Interval:
-    """A share with its 95 % score interval (Wilson 1927); of no items it is [0, 1], and the rate is written as 0."""
-    from scipy.stats import binomtest  # here, for it takes most of a second and `--help` doesn't need it
+    """A share with its 95 % score interval (Wilson 1927); for n = 0 the rate is 0 and the interval [0, 1]."""
+    from scipy.stats import binomtest  # takes most of a second to import, and `--help` doesn't need it
 
     if n == 0:
         return Interval(rate=0.0, low=0.0, high=1.0, n=0, unscored=unscored)
-    found = binomtest(hits, n).proportion_ci(confidence_level=0.95, method="wilson")
-    low, high = max(0.0, float(found.low)), min(1.0, float(found.high))
+    bounds = binomtest(hits, n).proportion_ci(confidence_level=0.95, method="wilson")
+    low, high = max(0.0, float(bounds.low)), min(1.0, float(bounds.high))
     return Interval(rate=hits / n, low=low, high=high, n=n, unscored=unscored)
 
 
@@ -33,7 +33,7 @@ def paired_rates(gained: int, lost: int, n: int, confidence: float = 0.95) -> Bo
     """The difference of two shares of the same n items, with its two-sided score interval.
 
     gained: items that count in the second share only; lost: in the first only. Tango 1998, Statistics in Medicine
-    17:891: the values that the score test for a paired difference does not reject. Of no items it is [-1, 1].
+    17:891: the values that the score test for a paired difference does not reject. [-1, 1] for n = 0.
     """
     if n == 0:
         return Bounds(0.0, -1.0, 1.0)
@@ -44,7 +44,7 @@ def paired_rates(gained: int, lost: int, n: int, confidence: float = 0.95) -> Bo
 
 
 def unpaired_rates(one: Interval, other: Interval) -> Bounds:
-    """one - other, two shares of different items, with its 95 % interval; both have items.
+    """one - other, two shares of different items (n > 0 each), with its 95 % interval.
 
     Newcombe 1998, Statistics in Medicine 17:873, method 10: from the two Wilson intervals.
     """
@@ -54,7 +54,7 @@ def unpaired_rates(one: Interval, other: Interval) -> Bounds:
 
 
 def _crossing(gained: int, lost: int, n: int, outside: float, inside: float, z: float) -> float:
-    """Where, between a value that the score test rejects and one that it does not, the score is z."""
+    """The difference with score z, between `outside`, which the score test rejects, and `inside`, which it does not."""
     for _ in range(40):
         middle = (outside + inside) / 2
         if _score(gained, lost, n, middle) > z:
@@ -65,7 +65,7 @@ def _crossing(gained: int, lost: int, n: int, outside: float, inside: float, z: 
 
 
 def _score(gained: int, lost: int, n: int, delta: float) -> float:
-    """Tango's score for the difference delta, the nuisance share at its maximum likelihood under delta."""
+    """Tango's score for the difference delta, with the nuisance share at its maximum likelihood estimate."""
     a, b, c = 2 * n, -gained - lost + (2 * n - gained + lost) * delta, -lost * delta * (1 - delta)
     share = (math.sqrt(max(0.0, b * b - 4 * a * c)) - b) / (2 * a)
     variance = n * (2 * share + delta * (1 - delta))
@@ -76,10 +76,10 @@ def _score(gained: int, lost: int, n: int, delta: float) -> float:
 
 
 def rose_by_chance(gained: int, lost: int) -> float:
-    """One-sided p of the exact McNemar test: so many of the changed items, or more, gained by chance alone."""
+    """One-sided p of the exact McNemar test: at least so many of the changed items gained by chance alone."""
     if gained + lost == 0:
         return 1.0
-    from scipy.stats import binom  # here, like the rest of scipy
+    from scipy.stats import binom
 
     return float(binom.sf(gained - 1, gained + lost, 0.5))
 
@@ -87,19 +87,26 @@ def rose_by_chance(gained: int, lost: int) -> float:
 def paired_mean(differences: Sequence[float], confidence: float = 0.95) -> Bounds:
     """The mean of paired differences in -1 to 1, with its interval.
 
-    Agresti and Min 2005, Statistics in Medicine 24:729: half a pair is added to each of the four outcomes of a pair,
-    so that a handful of equal differences is no certainty. A difference may itself be a mean, hence the quantile of
-    Student's t. (0, -1, 1) for none, (d, -1, 1) for one.
+    Agresti and Min 2005, Statistics in Medicine 24:729: half a pair is added to each of the four outcomes of a pair, so
+    that a handful of equal differences is not certain. A difference may itself be a mean, hence Student's t.
+    (0, -1, 1) for none, (d, -1, 1) for one.
     """
     n = len(differences)
     if n < 2:
         return Bounds((differences[0] if differences else 0.0), -1.0, 1.0)
     from scipy.stats import t
 
-    mean, centre = sum(differences) / n, sum(differences) / (n + 2)
+    centre, error = _adjusted_mean(differences)
+    reach = float(t.ppf(0.5 + confidence / 2, n - 1)) * error
+    return Bounds(sum(differences) / n, max(-1.0, centre - reach), min(1.0, centre + reach))
+
+
+def _adjusted_mean(differences: Sequence[float]) -> tuple[float, float]:
+    """The mean with half a pair added to each of the four outcomes, and its standard error."""
+    n = len(differences)
+    centre = sum(differences) / (n + 2)
     variance = ((sum(d * d for d in differences) + 1) / (n + 2) - centre**2) / (n + 2)
-    reach = float(t.ppf(0.5 + confidence / 2, n - 1)) * math.sqrt(max(0.0, variance))
-    return Bounds(mean, max(-1.0, centre - reach), min(1.0, centre + reach))
+    return centre, math.sqrt(max(0.0, variance))
 
 
 def paired_ratio(
@@ -107,8 +114,8 @@ def paired_ratio(
 ) -> Bounds:
     """(sum of new - sum of old) / sum of sizes, over two units or more, with its interval.
 
-    Of nats by tokens of passages, it is the mean difference of log-probability a token. A ratio estimator of clusters
-    with the variance by linearisation (Cochran 1977, Sampling Techniques, section 6.3) and the quantile of Student's t.
+    With nats and tokens of passages: the mean difference of log-probability per token. Ratio estimator of clusters with
+    linearised variance (Cochran 1977, Sampling Techniques, section 6.3) and the quantile of Student's t.
     """
     from scipy.stats import t
 
@@ -121,12 +128,11 @@ def paired_ratio(
 
 
 def clustered(items: Sequence[tuple[int, int]], unscored: int = 0) -> Interval:
-    """A share of all replies where an item may have several: (hits, replies) of each; `n` counts replies.
+    """A share of all replies if items may have several: (hits, replies) of each item; `n` counts replies.
 
-    Wilson's interval, at the effective sample size where an item has several (Korn and Graubard 1998, Survey
-    Methodology 24:193; Dean and Pagano 2015, Journal of Survey Statistics and Methodology 3:484). It serves at every
-    size, a bootstrap at none: Wilson keeps its coverage near 0 and 1 and for few items, where a bootstrap's collapses
-    (Brown, Cai and DasGupta 2001, Statistical Science 16:101).
+    Wilson's interval at the effective sample size (Korn and Graubard 1998, Survey Methodology 24:193; Dean and Pagano
+    2015, Journal of Survey Statistics and Methodology 3:484). No bootstrap: its coverage collapses near 0 and 1 and for
+    few items, where Wilson keeps its own (Brown, Cai and DasGupta 2001, Statistical Science 16:101).
     """
     hits, n = sum(hits for hits, _ in items), sum(n for _, n in items)
     size = effective_n(items)
@@ -141,10 +147,10 @@ def clustered(items: Sequence[tuple[int, int]], unscored: int = 0) -> Interval:
 
 
 def effective_n(items: Sequence[tuple[int, int]]) -> float:
-    """How many independent replies tell as much as these: (hits, replies) of each item.
+    """How many independent replies carry as much information as these: (hits, replies) of each item.
 
-    Replies over the design effect of the ratio estimator (Kish 1965), kept between the number of items and that of
-    replies. Where all replies are alike the effect can't be told, and it is the number of items.
+    Replies divided by the design effect of the ratio estimator (Kish 1965), between the number of items and that of
+    replies. If all replies are alike, the effect can't be estimated, and the result is the number of items.
     """
     drawn = [(hits, n) for hits, n in items if n]
     clusters, n = len(drawn), sum(n for _, n in drawn)
@@ -153,7 +159,7 @@ def effective_n(items: Sequence[tuple[int, int]]) -> float:
     rate = sum(hits for hits, _ in drawn) / n
     if clusters < 2 or not 0 < rate < 1:
         return float(clusters)
-    variance = clusters / (clusters - 1) * sum((hits - rate * own) ** 2 for hits, own in drawn) / n**2
+    variance = clusters / (clusters - 1) * sum((hits - rate * m) ** 2 for hits, m in drawn) / n**2
     return min(float(n), max(float(clusters), rate * (1 - rate) / variance)) if variance else float(n)
 
 
@@ -170,40 +176,43 @@ def mean_of(values: Sequence[float]) -> Mean | None:
 
 
 def turned_by_chance(one_way: int, other_way: int) -> float:
-    """Two-sided p of McNemar's exact test (1947): of the items that turned, as many would turn either way."""
-    if one_way + other_way == 0:
-        return 1.0
-    from scipy.stats import binomtest
+    """Two-sided p of McNemar's score test (1947): of the items that turned, as many would turn either way.
 
-    return float(binomtest(one_way, one_way + other_way, 0.5).pvalue)
+    It is the test of `paired_rates`, so p is under 0.05 if, and only if, that interval leaves 0 out. The exact test is
+    of another method and more often too cautious than this one is too bold (Fagerland, Lydersen and Laake 2013, BMC
+    Medical Research Methodology 13:91).
+    """
+    turned = one_way + other_way
+    return 2 * NormalDist().cdf(-abs(one_way - other_way) / math.sqrt(turned)) if turned else 1.0
 
 
 def differ_by_chance(differences: Sequence[float]) -> float:
-    """Two-sided p of the paired t test: their mean is 0. 1 for fewer than two, and where none differs."""
-    n = len(differences)
-    mean = math.fsum(differences) / max(1, n)
-    variance = math.fsum((value - mean) ** 2 for value in differences) / max(1, n - 1)
-    if n < 2 or mean == 0:
+    """Two-sided p of the test of `paired_mean`: it is under 0.05 if, and only if, that interval leaves 0 out.
+
+    1 for fewer than two, and if none differs.
+    """
+    if len(differences) < 2:
         return 1.0
     from scipy.special import stdtr
 
-    return min(1.0, 2 * float(stdtr(n - 1, -abs(mean) / math.sqrt(variance / n)))) if variance else 0.0
+    centre, error = _adjusted_mean(differences)
+    return 2 * float(stdtr(len(differences) - 1, -abs(centre) / error))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p values, in their order, adjusted for being several (Holm 1979, Scandinavian Journal of Statistics 6:65)."""
-    adjusted, most = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        most = max(most, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = most
-    return adjusted
+    """The p values in their order, adjusted for their number (Holm 1979, Scandinavian Journal of Statistics 6:65)."""
+    if not p_values:
+        return []
+    from statsmodels.stats.multitest import multipletests
+
+    return [float(p) for p in multipletests(p_values, method="holm")[1]]
 
 
 def tarone_level(least: Sequence[float], alpha: float) -> float:
-    """The level at which to test each of several discrete tests so that all together err with probability alpha.
+    """The level for each of several discrete tests, so that any of them errs with probability alpha at most.
 
-    least: the smallest p that each could give. Tarone 1990, Biometrics 46:515: tests that could never reject at the
-    level take no share of it.
+    least: the smallest p that each test could give. Tarone 1990, Biometrics 46:515: tests that could never reject at
+    the level take no share of it.
     """
     share = 1
     while sum(p <= alpha / share for p in least) > share:
@@ -212,15 +221,15 @@ def tarone_level(least: Sequence[float], alpha: float) -> float:
 
 
 _Z = 1.959964
-"""Of a 95 % interval."""
+"""Normal quantile of a 95 % interval."""
 
 
 def corrected_share(judged: Interval, sensitivity: Interval, specificity: Interval) -> Interval | None:
-    """The true share, after Rogan and Gladen 1978 (American Journal of Epidemiology 107:71); None: can't be told.
+    """The true share behind a critic that errs (Rogan and Gladen 1978, American Journal of Epidemiology 107:71).
 
-    judged: share that the critic called positive; sensitivity, specificity: its own, each from labelled items of its
-    own. The interval is that of Lang and Reiczigel 2014 (Preventive Veterinary Medicine 113:13), which allows for the
-    uncertainty of all three. It can't be told where the critic is no better than chance, or one of them has no items.
+    judged: share that the critic called positive; sensitivity, specificity: the critic's, each from labelled items of
+    its own. The interval allows for the uncertainty of all three (Lang and Reiczigel 2014, Preventive Veterinary
+    Medicine 113:13). None if the critic is no better than chance, or one of the three has no items.
     """
     informed = sensitivity.rate + specificity.rate - 1
     if informed <= 0 or 0 in (judged.n, sensitivity.n, specificity.n):

@@ -1,4 +1,4 @@
-"""Figures of a set of texts: how much they repeat each other, in words and in meaning."""
+"""How much the texts of a set repeat each other, in words and in meaning."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Embed = Callable[[Sequence[str]], Vectors]
 
 KEPT_CHARS = 1000
 BLEU_SAMPLE = 64
-"""Self-BLEU takes time with the square of this: half a second."""
+"""Texts for Self-BLEU, whose time grows with the square: half a second."""
 SAMPLE = 256
 EARLIER = 2048
 """The most texts of earlier rounds that are compared with."""
 DISTINCT_COSINE = 0.9
-"""From here on two sentences of all-MiniLM-L6-v2 are paraphrases of each other."""
+"""Cosine from which two texts count as paraphrases under all-MiniLM-L6-v2."""
 
 
 class Sample:
-    """At most `size` texts, those whose ids have the least hash: the same ones in whatever order they come."""
+    """At most `size` texts, those whose ids have the smallest hashes, whatever the order in which they are added."""
 
     def __init__(self, size: int = SAMPLE) -> None:
         self._size = size
@@ -38,7 +38,7 @@ class Sample:
         self._ids: set[str] = set()
 
     def add(self, id: str, text: str) -> None:
-        """Keep the text, or not; of equal ids the first counts."""
+        """Offers a text to the sample; of equal ids the first counts."""
         if id in self._ids:
             return
         self._ids.add(id)
@@ -47,22 +47,19 @@ class Sample:
             self._ids.remove(heapq.heappop(self._heap)[1])
 
     def texts(self, most: int = SAMPLE) -> list[str]:
-        """The kept texts, those of the least hashes first."""
+        """The kept texts, smallest hashes first."""
         return [text for _, _, text in sorted(self._heap, reverse=True)[:most]]
 
 
 def attack_text(attack: Attack) -> str:
-    """What the user says in an attack; of a long one the first and the last half of `KEPT_CHARS` characters."""
+    """The user's turns of an attack; of more than `KEPT_CHARS` characters the first and last half of so many."""
     text = "\n".join(turn.content for turn in attack.messages if turn.role == "user")
     half = KEPT_CHARS // 2
     return text if len(text) <= KEPT_CHARS else f"{text[:half]} {text[-half:]}"
 
 
 def words_of(text: str) -> str:
-    """The text without case, punctuation and line breaks: equal for texts that differ in nothing else.
-
-    A text without any letter or digit is left as it is.
-    """
+    """The text without case, punctuation and line breaks; a text without letters and digits stays as it is."""
     plain = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(re.findall(r"\w+", plain)) or text
 
@@ -80,7 +77,7 @@ def bleu_to_others(texts: Sequence[str]) -> list[float]:
     """
     if len(texts) < 2:
         return []
-    from sacrebleu.metrics.bleu import BLEU  # here, for `--help` doesn't need it
+    from sacrebleu.metrics.bleu import BLEU  # slow to import, and `--help` doesn't need it
 
     bleu = BLEU(effective_order=True)
     return [bleu.sentence_score(text, [*texts[:i], *texts[i + 1 :]]).score / 100 for i, text in enumerate(texts)]
@@ -106,7 +103,7 @@ def similarity(vectors: Vectors) -> float | None:
 
 
 def novelty(vectors: Vectors, earlier: Iterable[Vectors]) -> float | None:
-    """Mean over the rows of 1 - the highest cosine to any earlier row; None when one of the two is empty."""
+    """Mean over the rows of 1 - the highest cosine to any earlier row; None if there are no rows or none earlier."""
     best = np.full(len(vectors), -np.inf)
     for block in earlier:
         best = np.maximum(best, (vectors @ block.T).max(axis=1))
@@ -114,7 +111,7 @@ def novelty(vectors: Vectors, earlier: Iterable[Vectors]) -> float | None:
 
 
 def distinct(texts: Sequence[str], embed: Embed) -> int:
-    """How many of these are left when each has to stay under `DISTINCT_COSINE` to all that were kept before it."""
+    """How many texts remain if each is kept only with a cosine under `DISTINCT_COSINE` to all kept before it."""
     vectors = units(embed, texts)
     kept: list[int] = []
     for i in range(len(texts)):
@@ -132,7 +129,7 @@ def units(embed: Embed, texts: Sequence[str]) -> Vectors:
 
 
 def blocks(embed: Embed, texts: Iterable[str], size: int = SAMPLE) -> Iterator[Vectors]:
-    """Embeddings of ever so many texts, a block at a time."""
+    """Embeddings of any number of texts, a block at a time."""
     rest = iter(texts)
     while block := list(islice(rest, size)):
         yield units(embed, block)

@@ -1,8 +1,9 @@
-"""Past training examples under a new version of the constitution: what holds, what is turned round, what is dropped."""
+"""Rejudges past training examples under a new version of the constitution: keep, reverse or drop."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from superalign.pairing.training_examples import PairingOptions
@@ -13,24 +14,24 @@ from superalign.records.rollout import Attack, Generation, Response
 from superalign.records.training import Demonstration, PreferencePair, Target
 
 PREFIX = "replay/"
-"""Of the ids of replayed examples."""
+"""Prefix of the ids of replayed examples."""
 
 
 class Replayed(Record):
-    """A past example, judged anew; one line of `replay.jsonl`."""
+    """A past example, judged again; one line of `replay.jsonl`."""
 
     id: str
-    """The example's, in its own round."""
+    """The example's id in its own round."""
     fate: Literal["held", "flipped", "dropped"]
-    """held: its verdict is as it was; flipped: it was stale, and is turned round: the critic's better answer takes the
-    place of a demonstration, or chosen and rejected change places; dropped: it is stale, and can't be."""
+    """held: its verdict still holds; flipped: the verdict changed, so the critic's better answer replaces the
+    demonstration, or chosen and rejected are swapped; dropped: the verdict changed and neither is possible."""
     reason: str = ""
     demonstration: Demonstration | None = None
     pair: PreferencePair | None = None
 
 
 class ReplayCounts(Record):
-    """What replay came to."""
+    """Numbers of replayed examples by fate."""
 
     held: int
     flipped: int
@@ -40,10 +41,10 @@ class ReplayCounts(Record):
 def past_examples(
     exchanges: Iterable[Exchange], demonstrations: Iterable[Demonstration], pairs: Iterable[PreferencePair]
 ) -> Iterator[tuple[Attack, Demonstration | PreferencePair]]:
-    """One round's own examples with their attacks; experts' and replayed ones are left to where they came from."""
+    """One round's own examples with their attacks, without experts' and replayed ones."""
     examples: dict[str, list[Demonstration | PreferencePair]] = {}
-    found: list[Demonstration | PreferencePair] = [*demonstrations, *pairs]
-    for example in found:
+    own: list[Demonstration | PreferencePair] = [*demonstrations, *pairs]
+    for example in own:
         if not example.id.startswith(PREFIX):
             examples.setdefault(example.source, []).append(example)
     for exchange in exchanges:
@@ -54,7 +55,7 @@ def past_examples(
 async def rejudged(
     example: Demonstration | PreferencePair, attack: Attack, critic: Critic, options: PairingOptions
 ) -> Replayed:
-    """What becomes of an example under the critic's present constitution."""
+    """The example's fate under the critic's present constitution."""
     if isinstance(example, Demonstration):
         return await _demonstration(example, attack, critic, options)
     chosen, rejected = [await _verdict(critic, attack, side.text) for side in (example.chosen, example.rejected)]
@@ -97,14 +98,11 @@ async def _verdict(critic: Critic, attack: Attack, text: str) -> Verdict | None:
 
 
 def _bare(target: Target) -> Target:
-    """Without the sampler's log-probability, which was another policy's."""
+    """The target without the sampler's log-probability, which comes from another policy."""
     return target.model_copy(update={"ref_logprob": None, "ref_tokens": None})
 
 
 def counted(replayed: Iterable[Replayed]) -> ReplayCounts:
-    """How many of each fate."""
-    counts: Mapping[str, int] = {"held": 0, "flipped": 0, "dropped": 0}
-    found = dict(counts)
-    for one in replayed:
-        found[one.fate] += 1
-    return ReplayCounts.model_validate(found)
+    """Counts examples by fate."""
+    fates = Counter(example.fate for example in replayed)
+    return ReplayCounts(held=fates["held"], flipped=fates["flipped"], dropped=fates["dropped"])
