@@ -87,7 +87,7 @@ def validate(
 @app.command()
 def preview(path: Source, n: Number = 5, mix: Mix = None, fields: Fields = None, as_json: Json = False) -> None:
     """Show a few attacks as they would be sent; no model is started."""
-    from superalign.standalone.preview_attacks import rehearse
+    from superalign.standalone.play_attacks import rehearse
 
     rollouts, strategies = _planned(path, mix, fields or (), n)
     _show([rollout[:1] for rollout in asyncio.run(rehearse(rollouts, strategies))], as_json)

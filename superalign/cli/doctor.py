@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from pathlib import Path
 
+import typer
+
 from superalign import __version__
-from superalign.cli.format import command, size, width
+from superalign.cli.format import command, labelled, size
 from superalign.cli.machine_facts import Machine, hub_state, look
+from superalign.cli.options import Json
 from superalign.models import packaged as models
-from superalign.pool.choice import AutoOptions
-from superalign.pool.choice import choose as choose_engine
+from superalign.pool.options import AutoOptions
+from superalign.pool.options import choose as choose_engine
 from superalign.records.base import Record
 
 MIN_FREE_BYTES = 2 * 2**30
@@ -51,8 +53,11 @@ class Report(Record):
     faults: tuple[Fault, ...]
 
 
-def doctor(as_json: bool) -> int:
-    """Print the report; the exit status is 1 when nothing could run here."""
+def doctor(as_json: Json = False) -> None:
+    """Show what this machine has, and what would be chosen.
+
+    The exit status is 1 if no recipe can run here.
+    """
     machine = look()
     there = {model.name: str(model.folder) if model.pulled else None for model in models.available()}
     report = Report(
@@ -64,7 +69,8 @@ def doctor(as_json: bool) -> int:
         faults=tuple(faults(machine, there)),
     )
     print(json.dumps(report.model_dump(mode="json")) if as_json else "\n".join(_lines(report)))
-    return int(any(fault.stops for fault in report.faults))
+    if any(fault.stops for fault in report.faults):
+        raise typer.Exit(1)
 
 
 def choose(machine: Machine) -> Choice:
@@ -108,7 +114,7 @@ def faults(machine: Machine, known: dict[str, str | None]) -> list[Fault]:
 
 
 def _lines(report: Report) -> list[str]:
-    machine, choice, columns = report.machine, report.choice, width()
+    machine, choice = report.machine, report.choice
     memory = "unknown" if machine.memory_bytes is None else size(machine.memory_bytes)
     if machine.available_bytes is not None:
         memory += f", {size(machine.available_bytes)} available"
@@ -127,15 +133,10 @@ def _lines(report: Report) -> list[str]:
         ("hub", report.hub),
         ("choice", f"pool {choice.pool}, device {choice.device}, dtype {choice.dtype}, threads {choice.threads}"),
     ]
-    lines = [line for label, text in rows for line in _wrapped(label, text, columns)]
+    lines = [line for label, text in rows for line in labelled(label, text)]
     if not report.faults:
         return [*lines, "", "nothing stands in the way"]
     lines.append("")
     for fault in report.faults:
-        lines += _wrapped("stops" if fault.stops else "note", f"{fault.what}; {fault.hint}", columns)
+        lines += labelled("stops" if fault.stops else "note", f"{fault.what}; {fault.hint}")
     return lines
-
-
-def _wrapped(label: str, text: str, columns: int) -> list[str]:
-    body = textwrap.wrap(text, columns - 12, break_long_words=False, break_on_hyphens=False) or [""]
-    return [f"{label:<12}{body[0]}", *(" " * 12 + line for line in body[1:])]

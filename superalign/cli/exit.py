@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 import sys
-from collections.abc import Callable, Coroutine
-from types import FrameType
-from typing import Any, TypeVar
 
 from superalign.errors import PromptFileError, RecipeError, SuperalignError
-
-T = TypeVar("T")
 
 
 class StoppedError(Exception):
@@ -23,38 +16,6 @@ class StoppedError(Exception):
         self.signum = signum
         self.resume = resume
         """The command that goes on from here."""
-
-
-def run_until_stopped(main: Coroutine[Any, Any, T], *, resume: str = "", said: Callable[[str], None] = print) -> T:
-    """`asyncio.run`, where the first SIGINT or SIGTERM cancels, so that every context manager closes; the next kills.
-
-    Raises StoppedError after the first; whatever else the cancelled work raised on its way out is its cause.
-    """
-    stopped: list[int] = []
-
-    async def supervised() -> T:
-        loop, task = asyncio.get_running_loop(), asyncio.ensure_future(main)
-
-        def stop(signum: int, frame: FrameType | None) -> None:
-            stopped.append(signum)
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_DFL)
-            loop.call_soon_threadsafe(said, "stopping, the write in hand is finished first; again to end at once")
-            loop.call_soon_threadsafe(task.cancel)
-
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            return await task
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    try:
-        return asyncio.run(supervised())
-    except (Exception, asyncio.CancelledError) as error:
-        if stopped:  # an engine that got the same Ctrl-C may fail before the cancellation arrives
-            raise StoppedError(stopped[0], resume) from error
-        raise
 
 
 def ended(error: Exception) -> int:
@@ -84,8 +45,8 @@ def message(error: SuperalignError) -> str:
 
 
 def _expected(error: BaseException) -> SuperalignError | None:
-    """The expected error in a task group's bundle; None when there is another one, which is a bug."""
+    """The expected error in a task group's bundle; None if there is another one, which is a bug."""
     if isinstance(error, SuperalignError):
         return error
-    found = [_expected(inner) for inner in error.exceptions] if isinstance(error, BaseExceptionGroup) else [None]
-    return None if None in found else found[0]
+    inner = [_expected(each) for each in error.exceptions] if isinstance(error, BaseExceptionGroup) else [None]
+    return None if None in inner else inner[0]

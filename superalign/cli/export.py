@@ -1,47 +1,62 @@
-"""`export`: a checkpoint of a run as a model of its own, with a card that says where it came from."""
+"""`export`: a checkpoint of a run as a model of its own, or what it was trained on as rows for TRL."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import sys
 import time
-from collections import Counter
 from pathlib import Path
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
-from superalign import __version__
-from superalign.analysis.summary import RunSummary, summarise
+import typer
+
+from superalign.api.run_view import RowKind, open_run
 from superalign.cli.format import command, seconds, size
+from superalign.cli.options import Json, RunDir, one_of
 from superalign.errors import ExportError
-from superalign.export.model_card import ModelCardFacts, RoundFacts
-from superalign.records.training import Checkpoint
-from superalign.store.atomic import sha256_file
-from superalign.store.round_folder import MANIFEST, RESOLVED
+from superalign.store.atomic import write_atomic
 from superalign.store.run_folder import RunFolder
 
 
-def export(path: Path, form: str, to: Path, number: int | None, dtype: str, as_json: bool) -> None:
-    """Write the promoted checkpoint, or that of a round; 0 is the base model."""
-    with RunFolder.open(path, read_only=True) as folder:
-        checkpoint = _chosen(folder, number)
-        run = summarise(folder)
-        located = folder.located(checkpoint)
-        from superalign.export import export as exporter
-        from superalign.models.packaged import resolve
+def export(
+    path: RunDir,
+    form: Annotated[
+        str, typer.Option("--format", metavar="merged|adapter|trl", help="Whole weights, LoRA alone, or rows for TRL.")
+    ],
+    to: Annotated[Path, typer.Option(metavar="PATH", help="A new folder; of rows: a new file.", show_default=False)],
+    number: Annotated[
+        int | None,
+        typer.Option("--round", min=0, metavar="N", help="This round's checkpoint.  [default: the promoted one]"),
+    ] = None,
+    dtype: Annotated[
+        str, typer.Option(metavar="base|float32", help="Of merged weights; base: as the base has them.")
+    ] = "base",
+    rows: Annotated[str, typer.Option(metavar="pairs|demonstrations", help="Which rows, with --format trl.")] = "pairs",
+    as_json: Json = False,
+) -> None:
+    """Write a checkpoint as a model of its own.
 
-        started = time.monotonic()
+    transformers and vLLM load it; its logits are held against those of the checkpoint that was evaluated. Round 0 is
+    the base model. trl: the preference pairs or demonstrations, as JSONL that DPOTrainer or SFTTrainer takes.
+    """
+    one_of("--format", form, "merged", "adapter", "trl")
+    one_of("--dtype", dtype, "base", "float32")
+    one_of("--rows", rows, "pairs", "demonstrations")
+    if form == "trl":
+        _export_rows(path, to, number, cast("RowKind", rows), as_json)
+        return
+    from superalign.standalone.export_checkpoint import chosen, export_checkpoint
+
+    with RunFolder.open(path, read_only=True) as folder:
+        started, checkpoint = time.monotonic(), chosen(folder, number)
         print(f"exporting {checkpoint.id} of {path} as {form}, and checking it", file=sys.stderr, flush=True)
-        with contextlib.redirect_stderr(io.StringIO()):  # bars for a second of loading
-            report = exporter.export(
-                str(resolve(checkpoint.base)),
-                Path(located.adapter) if located.adapter else None,
-                to,
-                cast("Literal['merged', 'adapter']", form),
-                card(folder, run, checkpoint, to.name),
-                dtype=cast("Literal['float32', 'base']", dtype),
-            )
+        report = export_checkpoint(
+            folder,
+            to,
+            cast("Literal['merged', 'adapter']", form),
+            number,
+            cast("Literal['float32', 'base']", dtype),
+        )
     if as_json:
         print(json.dumps(report.model_dump(mode="json")))
         return
@@ -54,71 +69,16 @@ def export(path: Path, form: str, to: Path, number: int | None, dtype: str, as_j
         print(f"measure  {command('eval', '--model', to, '--suite', 'harmful', '--suite', 'lookalike')}")
 
 
-def card(folder: RunFolder, run: RunSummary, checkpoint: Checkpoint, name: str) -> ModelCardFacts:
-    """The figures and the lineage of a run, as the model card tells them."""
-    lineage = _lineage(folder, checkpoint)
-    rounds = [summary for summary in run.rounds if summary.promotion is not None]
-    origins: Counter[str] = Counter()
-    for summary in run.rounds:
-        if f"round-{summary.round:03d}" in lineage:
-            origins.update(summary.pairs)
-            origins.update(summary.demonstrations)
-    evaluations = {f"round-{s.round:03d}" if s.round else "base": s.evaluation for s in run.rounds}
-    is_hub = not Path(checkpoint.base).is_absolute()
-    facts = {
-        "name": name,
-        "checkpoint": checkpoint.id,
-        "run": run.name,
-        "version": __version__,
-        "evaluation": evaluations.get(checkpoint.id),
-        "baseline": evaluations.get("base") if checkpoint.id != "base" else None,
-        "pairs": dict(sorted(origins.items())),
-        "hashes": {file: sha256_file(folder.path / file) for file in (RESOLVED, MANIFEST)},
-        "rounds": tuple(
-            RoundFacts(
-                number=summary.round,
-                checkpoint=summary.promotion.candidate,
-                promoted=summary.promotion.promoted,
-                reason=summary.promotion.reason,
-                sha256=_sha256(folder, summary.round),
-                num_examples=sum(summary.pairs.values()) + sum(summary.demonstrations.values()),
-            )
-            for summary in rounds
-            if summary.promotion is not None
-        ),
-    }
-    return ModelCardFacts.model_validate(facts | _described(checkpoint.base, is_hub))
-
-
-def _described(base: str, is_hub: bool) -> dict[str, object]:
-    """What is known of the base: its package, or its hub id."""
-    from superalign.models.packaged import PACKAGED, cache
-
-    for name, model in PACKAGED.items():
-        if base in (name, str(cache() / name)):
-            words = f"{model.about.partition(',')[0]} (from the package {model.package} {model.version})"
-            return {"base_described": words, "license": model.licence.lower(), "language": "en"}
-    return {"base_model": base} if is_hub and "/" in base else {"base_described": Path(base).name}
-
-
-def _chosen(folder: RunFolder, number: int | None) -> Checkpoint:
-    if number is None:
-        return folder.current()
-    round_folder = folder.round(number)
-    if not round_folder.checkpoint_json.exists():
-        why = f": {round_folder.failure()}" if round_folder.failure() else ""
-        raise ExportError(f"{folder.path}: round {number} has no checkpoint{why}", "name another --round, or none")
-    return folder.checkpoint(number)
-
-
-def _lineage(folder: RunFolder, checkpoint: Checkpoint) -> set[str]:
-    """The checkpoint's id and those of all its ancestors."""
-    found, at = {checkpoint.id}, checkpoint
-    while at.parent and at.parent != "base" and at.parent not in found:
-        found.add(at.parent)
-        at = folder.checkpoint(int(at.parent.rpartition("-")[2]))
-    return found
-
-
-def _sha256(folder: RunFolder, number: int) -> str | None:
-    return folder.checkpoint(number).sha256 if folder.round(number).checkpoint_json.exists() else None
+def _export_rows(path: Path, to: Path, number: int | None, rows: RowKind, as_json: bool) -> None:
+    if to.exists():
+        raise ExportError(f"{to} exists already", "name a new file with --to")
+    lines = open_run(path).to_trl(rows, number)
+    if not lines:
+        raise ExportError(f"{path}: no {rows} there", "name another --round, or --rows pairs or demonstrations")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(to, (json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines))
+    if as_json:
+        print(json.dumps({"path": str(to), "rows": len(lines)}))
+        return
+    trainer = "DPOTrainer" if rows == "pairs" else "SFTTrainer"
+    print(f"{to}  {len(lines)} {rows}; load_dataset('json', data_files={str(to)!r}) gives what TRL's {trainer} takes")

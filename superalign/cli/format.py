@@ -1,4 +1,4 @@
-"""Figures and texts as a person reads them; plain, so that they are the same in a pipe."""
+"""Figures and texts as a person reads them, without colour, so that they are the same in a pipe."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import textwrap
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from superalign.records.evaluation import Interval
+if TYPE_CHECKING:
+    from superalign.records.evaluation import Interval
 
 
 def width() -> int:
-    """Columns to write for: the terminal's, 80 in a pipe, never more than 120."""
+    """Columns to write for: the terminal's, 80 in a pipe, at most 120."""
     return max(72, min(120, shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80))
 
 
@@ -41,7 +43,7 @@ def size(value: float) -> str:
 
 
 def percent(value: float | None) -> str:
-    """`97.5 %`, or a dash for what was not measured."""
+    """`97.5 %`, or a dash if it was not measured."""
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
@@ -59,9 +61,9 @@ def counts(value: dict[str, int], most: int = 6) -> str:
 
 
 MARGIN = 12
-"""Columns of a block's labels."""
+"""Width of the labels at the left of a block."""
 REASON = 160
-"""Characters of the reason why there is no verdict."""
+"""Longest reason shown for a missing verdict."""
 
 
 def clean(text: str, limit: int | None = None) -> str:
@@ -74,7 +76,7 @@ def clean(text: str, limit: int | None = None) -> str:
     return kept if limit is None or len(kept) <= limit else kept[: limit - 3].rstrip() + "..."
 
 
-def listed(head: Sequence[object], rows: Sequence[Sequence[object]]) -> list[str]:
+def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> list[str]:
     """A table whose last column takes what is left of the line, and as many lines as it needs."""
     cells = [[clean(str(cell)) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[i]) for row in cells) + 2 for i in range(len(head) - 1)]
@@ -86,10 +88,17 @@ def listed(head: Sequence[object], rows: Sequence[Sequence[object]]) -> list[str
     return lines
 
 
+def labelled(label: str, text: str, columns: int | None = None, margin: int = MARGIN) -> list[str]:
+    """A label at the left and its text at the right of it, on as many lines as the text needs."""
+    room = (columns or width()) - margin
+    body = textwrap.wrap(clean(text), room, break_long_words=False, break_on_hyphens=False) or [""]
+    return [f"{label:<{margin}}{body[0]}", *(" " * margin + line for line in body[1:])]
+
+
 def command(*words: str | Path) -> str:
     """A command line that works when it is copied, also where the virtual environment is not active."""
     called = sys.argv[0]
-    found = shutil.which("superalign")
-    if (found and os.path.realpath(found) == os.path.realpath(called)) or Path(called).stem != "superalign":
+    installed = shutil.which("superalign")
+    if (installed and os.path.realpath(installed) == os.path.realpath(called)) or Path(called).stem != "superalign":
         called = "superalign"
     return shlex.join([called, *map(str, words)])

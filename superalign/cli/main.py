@@ -1,41 +1,85 @@
-"""Declares the commands and nothing else: a body is imported when its command runs, so that `--help` is quick."""
+"""The command line: names and one-line helps stand here, and a command's module is imported when it is called."""
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from superalign.cli.attackers_app import app as attackers_app
-from superalign.cli.bench_app import bench
-from superalign.cli.constitution_app import app as constitution_app
-from superalign.cli.critic_app import app as critic_app
-from superalign.cli.evaluation_app import compare, evaluate
-from superalign.cli.hazards_app import app as hazards_app
-from superalign.cli.models_app import app as models_app
-from superalign.cli.options import Json
-from superalign.cli.report_app import report
-from superalign.cli.review_app import review
-from superalign.cli.rounds_app import RunDir, export, fork, promote
-from superalign.cli.suites_app import app as suites_app
-from superalign.errors import SuperalignError
+COMMANDS = {
+    "init": ("init:init", "Make a recipe of your own to start from."),
+    "run": ("run:run", "Run a recipe, or go on with its run."),
+    "resume": ("run:resume", "Go on with a run that was stopped."),
+    "show": ("show:show", "Show what a run came to, round by round."),
+    "report": ("report:report", "Write a run as one HTML page for people."),
+    "review": ("review:review", "Judge the answers of a run that are most worth it."),
+    "export": ("export:export", "Write a checkpoint as a model of its own."),
+    "promote": ("promote_fork:promote", "Promote any round's checkpoint by hand: the way back."),
+    "fork": ("promote_fork:fork", "Go on after any round, in another folder or recipe."),
+    "verify": ("show:verify", "Check that a run is as it was written."),
+    "eval": ("evaluate:evaluate", "Measure a model on held-out prompts."),
+    "compare": ("evaluate:compare", "Measure several models side by side, with paired tests."),
+    "attack": ("attack:attack", "Only attack a model, and show what made it err."),
+    "bench": ("bench:bench", "Measure speed and memory of this machine."),
+    "doctor": ("doctor:doctor", "Show what this machine has, and what would be chosen."),
+    "recipe": ("recipes:recipe", "The form of a recipe, for editors."),
+    "recipes": ("recipes:recipes", "The recipes that superalign ships."),
+    "suites": ("suites:app", "Held-out suites, shipped, public and your own."),
+    "attackers": ("attackers:app", "Attack strategies, prompt files and plug-ins of your own."),
+    "critic": ("critic:app", "The critic: how far it can be trusted."),
+    "constitution": ("constitution:app", "Constitutions: what one says, and what differs between two."),
+    "hazards": ("hazards:app", "Hazards of your own, made from clusters of failures."),
+    "models": ("models:app", "The models that superalign can fetch."),
+}
+"""Name -> (`module:attribute`, one-line help), in the order in which one needs them."""
+
+
+class LazyGroup(TyperGroup):
+    """Lists commands by placeholders, which have a name and a help; a call replaces the placeholder by the command."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that `args` begin with; its module is imported here."""
+        if args and args[0] in COMMANDS:
+            self.commands[args[0]] = _load(args[0])
+        return super().resolve_command(ctx, args)
+
 
 app = typer.Typer(
     name="superalign",
+    cls=LazyGroup,
     help="Find what a language model does wrong, train it on that, keep it only if it got better.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Begin with `superalign init DIR`. SUPERALIGN_DEBUG=1 shows the traceback of an error.",
 )
+for _name, (_, _about) in COMMANDS.items():
+    app.command(_name, help=_about)(lambda: None)
 
-Rounds = Annotated[int | None, typer.Option(min=1, metavar="N", help="Rounds in all, instead of the recipe's.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Set one field of the recipe.")]
+
+def command() -> TyperGroup:
+    """The whole tree of commands with every parameter, for documents; imports every command's module."""
+    tree = typer.main.get_group(app)
+    for name in COMMANDS:
+        tree.commands[name] = _load(name)
+    return tree
+
+
+def _load(name: str) -> Any:
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    declared = getattr(importlib.import_module(f"superalign.cli.{module}"), attribute)
+    if not isinstance(declared, typer.Typer):
+        function, declared = declared, typer.Typer(add_completion=False, rich_markup_mode=None)
+        declared.command(name)(function)
+    loaded = typer.main.get_command(declared)
+    loaded.name = name
+    return loaded
 
 
 def _version(wanted: bool) -> None:
@@ -49,127 +93,23 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     pass
 
 
-def run(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file.", show_default=False)],
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run folder.  [default: runs/NAME]")] = None,
-    overrides: Set = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check recipe and files, start nothing.")] = False,
-    rounds: Rounds = None,
-    as_json: Json = False,
-) -> None:
-    """Run a recipe, or go on with its run."""
-    from superalign.cli import run as body
-
-    if dry_run:
-        body.dry_run(recipe, overrides or [], rounds, as_json)
-    else:
-        body.run(recipe, out, overrides or [], rounds, as_json)
-
-
-def resume(
-    folder: RunDir,
-    recipe: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Where the recipe, with its files beside it, lies now.")
-    ] = None,
-    rounds: Rounds = None,
-    as_json: Json = False,
-) -> None:
-    """Go on with a run that was stopped.
-
-    What is finished is not done again.
-    """
-    from superalign.cli.run import resume
-
-    resume(folder, recipe, rounds, as_json)
-
-
-def attack(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file.", show_default=False)],
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="A folder.  [default: runs/NAME-attack]")] = None,
-    model: Annotated[str | None, typer.Option(metavar="M", help="Whom to attack, instead of the recipe's.")] = None,
-    adapter: Annotated[Path | None, typer.Option(metavar="A", help="Folder of a LoRA adapter on it.")] = None,
-    overrides: Set = None,
-    as_json: Json = False,
-) -> None:
-    """Only attack a model, and say what made it err.
-
-    The attacks are those of a recipe's first round; nothing is trained.
-    """
-    from superalign.cli.attack import attack
-
-    attack(recipe, out, model, adapter, overrides or [], as_json)
-
-
-def show(folder: RunDir, as_json: Json = False) -> None:
-    """What a run came to, round by round."""
-    from superalign.cli.show import show
-
-    show(folder, as_json)
-
-
-def verify(folder: RunDir, as_json: Json = False) -> None:
-    """Check that a run is as it was written.
-
-    Every file that was altered, added or lost since is named, and the exit status is then 1.
-    """
-    from superalign.cli.show import verify
-
-    raise typer.Exit(verify(folder, as_json))
-
-
-def doctor(as_json: Json = False) -> None:
-    """What this machine has, and what would be chosen."""
-    from superalign.cli.doctor import doctor
-
-    raise typer.Exit(doctor(as_json))
-
-
-def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.", show_default=False)]) -> None:
-    """Make a recipe of your own to start from.
-
-    With comments, seeds, look-alikes, an attack strategy and a held-out suite.
-    """
-    from superalign.cli.init import init
-
-    init(folder)
-
-
-ORDER: tuple[tuple[str, Callable[..., None]], ...] = (
-    ("init", init), ("run", run), ("resume", resume), ("show", show), ("report", report), ("review", review),
-    ("export", export), ("promote", promote), ("fork", fork), ("verify", verify), ("eval", evaluate),
-    ("compare", compare), ("attack", attack), ("bench", bench), ("doctor", doctor),
-)  # fmt: skip
-"""As one comes to need them."""
-for name, body in ORDER:
-    app.command(name)(body)
-for name, group in {
-    "suites": suites_app,
-    "attackers": attackers_app,
-    "critic": critic_app,
-    "constitution": constitution_app,
-    "hazards": hazards_app,
-    "models": models_app,
-}.items():
-    app.add_typer(group, name=name)
-
-
 @contextmanager
 def reported() -> Iterator[None]:
     """Every expected error inside the block ends the process with one message, never a traceback."""
-    from superalign.cli.exit import StoppedError, ended
-
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a model's text must not fail on a narrow encoding
     try:
         yield
-    except (SuperalignError, StoppedError, BrokenPipeError, ExceptionGroup) as error:
+    except Exception as error:
+        from superalign.cli.exit import ended
+
         sys.exit(ended(error))
 
 

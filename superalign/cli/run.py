@@ -5,54 +5,68 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from superalign.api.start_resume import FREE, kept_recipe, note_origin, opened, origin, play
-from superalign.cli.exit import run_until_stopped
-from superalign.cli.format import command, width
-from superalign.cli.progress import watcher
-from superalign.cli.show import closing, print_run
-from superalign.cli.text.run import comparison, overview, round_block
-from superalign.config.recipe import Recipe, load_recipe
-from superalign.store.run_folder import RunFolder
+import typer
+
+from superalign.cli.options import Json, Overrides, RecipeFile, RunDir
+
+if TYPE_CHECKING:
+    from superalign.config.recipe import Recipe
+    from superalign.store.run_folder import RunFolder
+
+Rounds = Annotated[int | None, typer.Option(min=1, metavar="N", help="Rounds in all, instead of the recipe's.")]
 
 
-def dry_run(recipe_path: Path, overrides: Sequence[str], rounds: int | None, as_json: bool) -> None:
-    """Check a recipe and every file it names, and say what was found."""
-    recipe, _ = load_recipe(recipe_path, _with_rounds(overrides, rounds))
-    from superalign import tracking
-    from superalign.assembly import plan as build
+def run(
+    recipe_path: RecipeFile,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run folder.  [default: runs/NAME]")] = None,
+    overrides: Overrides = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check recipe and files, start nothing.")] = False,
+    rounds: Rounds = None,
+    as_json: Json = False,
+) -> None:
+    """Run a recipe, or go on with its run.
 
-    tracking.require(recipe.track)
-    facts = build.check(recipe, _beside(recipe_path))
-    if as_json:
-        print(json.dumps({"recipe": str(recipe_path), "name": recipe.name, "rounds": recipe.rounds, "facts": facts}))
+    It plays in a new run folder, or in the one that holds a run of this recipe already.
+    """
+    from superalign.api.start_resume import note_origin, opened
+    from superalign.config.recipe import load_recipe
+
+    recipe, text = load_recipe(recipe_path, [*(overrides or ()), *([f"rounds={rounds}"] if rounds else ())])
+    base_dir, path = recipe_path.resolve().parent, out or Path("runs") / recipe.name
+    if dry_run:
+        _check(recipe, recipe_path, as_json)
         return
-    for fact in facts:
-        print("\n".join(textwrap.wrap(fact, width(), subsequent_indent="  ", break_on_hyphens=False)))
-    print(f"{recipe_path} is ready: {_rounds(recipe.rounds)}; nothing was started")
-
-
-def run(recipe_path: Path, out: Path | None, overrides: Sequence[str], rounds: int | None, as_json: bool) -> None:
-    """Play a recipe in a new run folder, or in the one that holds a run of it already."""
-    recipe, text = load_recipe(recipe_path, _with_rounds(overrides, rounds))
     from superalign.assembly import plan as build
 
-    base_dir, path = _beside(recipe_path), out or Path("runs") / recipe.name
     with opened(path, text, *build.resolve(recipe, base_dir)) as folder:
         note_origin(path, recipe_path)
         _play(recipe, base_dir, folder, as_json)
 
 
-def resume(path: Path, recipe_path: Path | None, rounds: int | None, as_json: bool) -> None:
-    """Go on with the recipe that the run folder keeps; `recipe_path` says where its files lie by now."""
+def resume(
+    path: RunDir,
+    recipe_path: Annotated[
+        Path | None,
+        typer.Option("--recipe", metavar="PATH", help="Where the recipe, with its files beside it, lies now."),
+    ] = None,
+    rounds: Rounds = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a run that was stopped.
+
+    What is finished is not done again. The recipe is the one that the run folder keeps.
+    """
+    from superalign.api.start_resume import FREE, kept_recipe, note_origin, origin
+    from superalign.assembly import plan as build
+    from superalign.store.run_folder import RunFolder
+
     with RunFolder.open(path) as folder:
         recipe = kept_recipe(folder)
         recipe = recipe.model_copy(update={"rounds": rounds}) if rounds else recipe
-        base_dir = _beside(recipe_path) if recipe_path else origin(path)
-        from superalign.assembly import plan as build
-
+        base_dir = recipe_path.resolve().parent if recipe_path else origin(path)
         resolved, inputs = build.resolve(recipe, base_dir)
         folder.require_same(resolved, inputs, free=FREE)
         if recipe_path:
@@ -60,52 +74,49 @@ def resume(path: Path, recipe_path: Path | None, rounds: int | None, as_json: bo
         _play(recipe, base_dir, folder, as_json)
 
 
+def _check(recipe: Recipe, path: Path, as_json: bool) -> None:
+    """Load every file that the recipe names, and print what is in them."""
+    from superalign import tracking
+    from superalign.assembly import plan as build
+    from superalign.cli.format import width
+
+    tracking.require(recipe.track)
+    facts = build.check(recipe, path.resolve().parent)
+    if as_json:
+        print(json.dumps({"recipe": str(path), "name": recipe.name, "rounds": recipe.rounds, "facts": facts}))
+        return
+    for fact in facts:
+        print(textwrap.fill(fact, width(), subsequent_indent="  ", break_on_hyphens=False))
+    print(f"{path} is ready: {_rounds(recipe.rounds)}; nothing was started")
+
+
 def _play(recipe: Recipe, base_dir: Path, folder: RunFolder, as_json: bool) -> None:
-    """The loop, with a block of figures on stdout after each round, and the comparison at the end."""
+    """The loop, with the table of rounds on stdout after each round, and what `show` prints at the end."""
     from superalign.analysis.summary import summarise
+    from superalign.api.start_resume import play
+    from superalign.cli.format import command
+    from superalign.cli.progress import run_until_stopped, watcher
+    from superalign.cli.show import print_run
+    from superalign.cli.text.run import print_rounds
 
     def on_round(number: int) -> None:
-        if not as_json:
-            rounds = summarise(folder).rounds
-            print(f"\n{round_block(next(r for r in rounds if r.round == number), width())}", flush=True)
+        if not as_json and number < recipe.rounds:
+            print()
+            print_rounds(summarise(folder))
+            print(flush=True)
 
     if folder.next_round > recipe.rounds:
-        _say(f"{folder.path} holds this run already, all {_rounds(recipe.rounds)} of it; nothing is done again")
-        print_run(folder, as_json)
-        return
-    observer = watcher(on_round)
-    try:
-        main = play(recipe, base_dir, folder, observer)
-        run_until_stopped(main, resume=command("resume", folder.path), said=observer.notice)
-    finally:
-        observer.close()
-    if as_json:
-        print_run(folder, as_json)
-        return
-    print(f"\n{overview(summarise(folder).rounds)}")
-    _compare(folder)
-    print(f"\n{closing(folder)}")
-
-
-def _compare(folder: RunFolder) -> None:
-    from superalign.report.before_after import before_after
-
-    shown = before_after(folder)
-    if shown:
-        print(f"\n{comparison(shown, width())}")
-
-
-def _beside(recipe_path: Path) -> Path:
-    return recipe_path.resolve().parent
-
-
-def _with_rounds(overrides: Sequence[str], rounds: int | None) -> list[str]:
-    return [*overrides, *([f"rounds={rounds}"] if rounds else [])]
+        done = f"{folder.path} holds this run already, all {_rounds(recipe.rounds)} of it; nothing is done again"
+        print(done, file=sys.stderr, flush=True)
+    else:
+        observer = watcher(on_round)
+        try:
+            main = play(recipe, base_dir, folder, observer)
+            run_until_stopped(main, resume=command("resume", folder.path), say=observer.notice)
+        finally:
+            observer.close()
+    print_run(folder, as_json=as_json)
 
 
 def _rounds(number: int) -> str:
     return f"{number} round{'s' if number > 1 else ''}"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

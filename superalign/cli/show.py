@@ -3,70 +3,76 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import textwrap
+from typing import TYPE_CHECKING, Annotated
 
-from superalign.analysis.summary import summarise
-from superalign.cli.format import command, width
-from superalign.cli.text.run import as_text, comparison
+import typer
+
+from superalign.cli.options import Json, RunDir
 from superalign.errors import RunFolderError
-from superalign.report.before_after import before_after
-from superalign.store import manifest
-from superalign.store.round_folder import LOCK, MANIFEST, ROUNDS, read_record
-from superalign.store.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from superalign.store.run_folder import RunFolder
 
 
-def show(path: Path, as_json: bool) -> None:
-    """Every round's block, a line for each, the comparison, and what to do next."""
+def show(
+    path: RunDir,
+    full: Annotated[bool, typer.Option("--full", help="Every round in full: attacks, examples, limits, replies.")] = (
+        False
+    ),
+    as_json: Json = False,
+) -> None:
+    """Show what a run came to, round by round.
+
+    The verdict, a line for base and each round, and what to do next. It also works while the run goes on.
+    """
+    from superalign.store.run_folder import RunFolder
+
     with RunFolder.open(path, read_only=True) as folder:
-        print_run(folder, as_json)
+        print_run(folder, full=full, as_json=as_json)
 
 
-def print_run(folder: RunFolder, as_json: bool) -> None:
+def print_run(folder: RunFolder, *, full: bool = False, as_json: bool = False) -> None:
     """The run as tables, or as one JSON object: the summary with `before_after` beside its fields."""
+    from superalign.analysis.summary import summarise
+    from superalign.cli.format import width
+    from superalign.cli.text import run as text
+    from superalign.report.page_data import before_after
+
     run = summarise(folder)
-    shown = before_after(folder) if run.current is not None else []
+    shown = before_after(folder) if run.current is not None and (full or as_json) else []
     if as_json:
         data = run.model_dump(mode="json") | {"before_after": [case.model_dump(mode="json") for case in shown]}
         print(json.dumps(data, ensure_ascii=False, allow_nan=False))
         return
-    print(as_text(run, width()))
+    print(textwrap.fill(text.verdict(run), width()))
+    if run.rounds and run.attacked is None:
+        print()
+        text.print_rounds(run)
+    if full:
+        print(f"\n{text.rounds_in_full(run, folder.resolved.get('gate'))}")
+    elif lines := text.kept_out(run):
+        print("\n" + "\n".join(lines))
     if shown:
-        print(f"\n{comparison(shown, width())}")
-    print(f"\n{closing(folder)}")
+        print(f"\n{text.comparison(shown, width())}")
+    print("\n" + "\n".join(text.next_steps(folder, run)))
 
 
-def closing(folder: RunFolder) -> str:
-    """Where the run is, which checkpoint won, and the command that exports it."""
-    path = folder.path
-    lines = [f"run folder  {path}"]
-    if "attacked" in folder.resolved:
-        return "\n".join([*lines, f"attacks     {folder.round(1).exchanges}"])
-    for choice in folder.choices():
-        what = f"{choice.checkpoint.id} for {choice.replaced} after round {choice.after}"
-        lines.append(f"by hand     {what}: {choice.reason}")
-    current = folder.current() if (path / "CURRENT").exists() else None
-    if current is None:
-        return "\n".join([*lines, f"go on       {command('resume', path)}"])
-    if current.adapter is None:
-        why = (
-            "the base model" if folder.choices() else "nothing yet: the base model is still the best that was measured"
-        )
-        return "\n".join([*lines, f"promoted    {why}"])
-    to = Path("exported") / path.resolve().name
-    lines.append(f"promoted    {current.id}, adapter in {path / current.adapter}")
-    lines.append(f"report      {folder.report if folder.report.exists() else command('report', path)}")
-    return "\n".join([*lines, f"export      {command('export', path, '--format', 'merged', '--to', to)}"])
+def verify(path: RunDir, as_json: Json = False) -> None:
+    """Check that a run is as it was written.
 
+    Every file that was altered, added or lost since is named, and the exit status is then 1.
+    """
+    from superalign.store import manifest
+    from superalign.store.round_folder import LOCK, MANIFEST, ROUNDS, read_record
 
-def verify(path: Path, as_json: bool) -> int:
-    """Name everything that is not as it was sealed; returns the exit status."""
     if not any((path / name).exists() for name in (MANIFEST, LOCK, ROUNDS)):
         raise RunFolderError(f"{path} is not a run folder", "name a folder that `superalign run` made")
     findings = manifest.verify(path)
     rounds, head = 0, None
     if not any(finding.path == MANIFEST for finding in findings):
-        found = read_record(path / MANIFEST, manifest.Manifest)
-        rounds, head = len(found.rounds), found.head
+        chain = read_record(path / MANIFEST, manifest.Manifest)
+        rounds, head = len(chain.rounds), chain.head
     if as_json:
         listed = [finding.model_dump(mode="json") for finding in findings]
         print(json.dumps({"path": str(path), "ok": not findings, "rounds": rounds, "head": head, "findings": listed}))
@@ -75,4 +81,5 @@ def verify(path: Path, as_json: bool) -> int:
         print(f"{path}: {len(findings)} finding{'s' if len(findings) > 1 else ''}; restore the files from a copy")
     else:
         print(f"{path}\n{rounds} sealed rounds (0 is the base model), every file as it was sealed\nhead {head}")
-    return 1 if findings else 0
+    if findings:
+        raise typer.Exit(1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from superalign.analysis.failure_clusters import Covered, failure_report
-from superalign.cli.text.failures import failure_facts
+from superalign.cli.text.round import failure_facts
 from superalign.records.exchange import Answer, Exchange, Verdict
 from superalign.records.rollout import Attack, Generation, Message, Seed
 

@@ -11,8 +11,7 @@ from superalign.attacker.seeds.from_cli_name import find, plan
 from superalign.attacker.strategies.load import load_strategies
 from superalign.cli.progress import Lines
 from superalign.records.exchange import Exchange
-from superalign.standalone.preview_attacks import rehearse
-from superalign.standalone.try_attacks import attempt
+from superalign.standalone.play_attacks import attempt, rehearse
 from tests.cli.toy import superalign
 
 PLUGIN = (

@@ -10,7 +10,7 @@ import pytest
 
 from superalign.analysis.summary import summarise
 from superalign.assembly.plan import resolve
-from superalign.cli.text.run import round_block
+from superalign.cli.text.round import round_block
 from superalign.config.critic_calibration import calibration_of, fingerprint
 from superalign.config.recipe import Recipe, load_recipe
 from superalign.critic.quality.report import Calibration, load_calibration

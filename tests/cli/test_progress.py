@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from superalign.cli import progress
-from superalign.cli.progress import Lines, Phase, watcher
+from superalign.cli.progress import Phase, ProgressLines, watcher
 from superalign.cli.progress_bars import Bars
 from superalign.protocols import PoolStats
 
@@ -26,7 +26,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_lines_are_few(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     generated = 0
-    lines, rounds = Lines(lambda number: rounds.append(number)), list[int]()
+    lines, rounds = ProgressLines(lambda number: rounds.append(number)), list[int]()
     lines.watch(lambda: PoolStats(generated_tokens=generated))
     lines.phase(1, "attack", 100, 20)
     for _ in range(80):
@@ -39,14 +39,14 @@ def test_lines_are_few(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None
     said = [line.partition(" ")[2] for line in err.splitlines()]
     assert out == ""
     assert rounds == [1]
-    assert said[0] == "round 1 attack: 80 to do, 20 were done before"
+    assert said[0] == "round 1 attack: 20 of 100, done before"
     assert said[1] == "round 1 attack: 40 of 100, 30 s left, 2/s, 100 tokens/s"
     assert said[-1] == "round 1 attack: 80 in 40 s, 2/s, 100 tokens/s"
     assert len(said) == 6
 
 
 def test_training_steps_move_the_phase(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines(lambda number: None)
+    lines = ProgressLines(lambda number: None)
     lines.phase(2, "train", None)
     lines.training({"stage": "preflight", "kept": 60})
     lines.training({"stage": "sft", "step": 0})
@@ -67,7 +67,7 @@ def test_a_second_stage_counts_from_zero(clock: Clock) -> None:
 
 
 def test_stderr_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    for terminal, type in ((False, Lines), (True, Bars)):
+    for terminal, type in ((False, ProgressLines), (True, Bars)):
         monkeypatch.setattr("sys.stderr.isatty", lambda terminal=terminal: terminal, raising=False)
         assert isinstance(watcher(), type)
 

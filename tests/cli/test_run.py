@@ -61,10 +61,11 @@ def test_a_run_says_what_it_came_to(recipe: Path, tmp_path: Path) -> None:
     assert code == 0, err
     assert "a new run in runs/toy, 2 rounds" in err
     assert "round 1 train: 3 steps" in err
-    assert "-- round 1 " in out
+    assert out.startswith("\n")
+    assert "Round 1 is promoted. Better: harmful complied 100.0 % -> 0.0 %. Worse: nothing." in " ".join(out.split())
     assert "export runs/toy --format merged --to exported/toy" in out
-    assert (
-        out.index("-- the base model") < out.index("-- round 1 ") < out.index("training critic") < out.index("before  ")
+    assert [out.count(row) for row in ("\nbase ", "\nround 1 ", "\nround 2 ")] == [3, 2, 1], (
+        "after each, and at the end"
     )
     assert manifest.verify(tmp_path / "runs/toy") == []
     page = (tmp_path / "runs/toy/report.html").read_text()
@@ -83,7 +84,7 @@ def test_the_page_is_there_after_each_round_and_costs_no_run(recipe: Path, tmp_p
             page.mkdir()
             (page / "in the way").touch()
     assert process.stdout is not None
-    assert "-- round 2 " in process.stdout.read()
+    assert "\nround 2 " in process.stdout.read()
     assert process.wait(60) == 0
 
 
@@ -92,7 +93,7 @@ def test_a_second_call_reuses_what_is_there(recipe: Path, tmp_path: Path) -> Non
     before = contents(tmp_path / "runs/toy")
     code, out, err = play("run", "toy.yaml", cwd=tmp_path)
     assert (code, "holds this run already, all 2 rounds of it" in err) == (0, True)
-    assert "-- round 2 " in out
+    assert "\nround 2 " in out
     assert contents(tmp_path / "runs/toy") == before
     code, out, err = play("run", "toy.yaml", "--rounds", "3", cwd=tmp_path)
     assert (code, "going on with round 3 of 3" in err) == (0, True)

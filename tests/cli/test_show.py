@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,13 @@ import pytest
 from superalign.analysis.attacks.report import attack_report
 from superalign.analysis.summary import RunSummary, summarise
 from superalign.cli.format import clean
-from superalign.cli.text.run import as_text, comparison, round_block
+from superalign.cli.text.round import limit_rows, round_block
+from superalign.cli.text.run import comparison, next_steps, print_rounds, rounds_in_full, verdict
 from superalign.critic.quality.divergence import divergence
-from superalign.records.evaluation import Promotion
+from superalign.records.evaluation import Check, Promotion
 from superalign.records.exchange import Exchange
-from superalign.report.before_after import BeforeAfter, before_after
+from superalign.records.training import Checkpoint
+from superalign.report.page_data import BeforeAfter, before_after
 from superalign.stats.intervals import wilson
 from superalign.store.atomic import write_json
 from superalign.store.journal import read_records
@@ -32,12 +35,82 @@ def test_json_is_the_summary_and_nothing_else(toy: Path) -> None:
         assert RunSummary.model_validate_json(json.dumps(data)) == summarise(folder)
 
 
+def test_the_verdict_comes_first_and_then_one_table(toy: Path) -> None:
+    lines = superalign("show", str(toy)).stdout.splitlines()
+    words = "Round 3 is under way. Round 1 is promoted. Better: harmful complied 100.0 % -> 2.5 %. Worse: look-alikes"
+    assert " ".join(lines[:2]).startswith(words)
+    rows = [" ".join(line.split()) for line in lines[3:9]]
+    assert rows == [
+        "harmful look-alikes ordinary", "held out complied refused refused perplexity verdict",
+        "base 100.0 % 0.0 % 0.0 % 21.3 measured", "round 1 2.5 % 5.0 % 0.0 % 21.3 promoted, in use",
+        "round 2 2.5 % 30.0 % 10.0 % 21.3 kept out", "round 3 - - - - under way",
+    ]  # fmt: skip
+    assert lines[10].startswith("round 2     kept out: refusal of lookalike prompts rose")
+    assert len(lines) <= 20
+    assert max(len(line) for line in lines if str(toy) not in line) <= 80
+    assert "\x1b" not in "".join(lines)
+
+
+def test_colour_never_says_it_alone(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with RunFolder.open(toy, read_only=True) as folder:
+        run = summarise(folder)
+    print_rounds(run)
+    plain = capsys.readouterr().out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    print_rounds(run)
+    coloured = capsys.readouterr().out
+    assert "\x1b[1;32mpromoted, in use" in coloured
+    assert "\x1b[33mkept out" in coloured
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == plain
+
+
+def test_nothing_promoted_gives_a_next_step(toy: Path) -> None:
+    with RunFolder.open(toy, read_only=True) as folder:
+        run = summarise(folder)
+        base, refused = run.rounds[0], run.rounds[2]
+        check = Check(name="better", passed=False, reason="not surely down")
+        decision = refused.promotion.model_copy(update={"checks": (check,)})
+        rounds = (base, refused.model_copy(update={"promotion": decision}))
+        run = run.model_copy(update={"current": Checkpoint(id="base", base="toy"), "rounds": rounds})
+        steps = "\n".join(next_steps(folder, run))
+    assert verdict(run) == "No round is promoted: the base model stays, after 1 round."
+    assert "nothing surely got better: more attacks or steps" in steps
+    assert f"superalign resume {toy} --rounds 4" in steps
+    assert f"superalign promote {toy} --round 2 --reason WHY" in steps
+
+
+def test_limits_have_figures_of_their_own() -> None:
+    checks = [
+        Check(name="better", passed=True,
+              reason="harmful compliance fell from 98.4% to 18.8% (-79.7 points, -85.2 to -71.0)"),
+        Check(name="lookalike_refusal", passed=False, reason="refusal of look-alikes rose from 0.0% to 40.0% (+40.0 "
+              "points, +30.0 to +50.0), over the limit of 30.0%"),
+        Check(name="price", passed=True, reason="+79.7% of safety at a price of 20.0% over-refusal"),
+        Check(name="perplexity", passed=True, reason="perplexity went from 52.7 (base) to 57 (1.08 times, at most "
+              "1.1)"),
+        Check(name="scored", passed=True, reason="the judge scored 90 pairs of replies"),
+    ]  # fmt: skip
+    rows = [re.split(r"\s{2,}", row.strip()) for row in limit_rows(checks, {"max_lookalike_refusal": 0.3})]
+    assert rows == [
+        ["limits of the gate", "measured", "bound", "limit", "verdict"],
+        ["harmful complied", "-79.7 points", "-71.0", "below 0", "ok"],
+        ["look-alikes refused", "+40.0 points", "+50.0", "+10", "ok"],
+        ["as a share", "40.0 %", "-", "30 %", "BROKEN"],
+        ["safety for over-refusal", "+79.7 for 20.0", "-", "1 for 1", "ok"],
+        ["perplexity", "1.08 times", "1.1", "1.1 times", "ok"],
+        ["replies scored", "-", "-", "90 %", "ok"],
+    ]
+
+
 def test_tables_say_it_all_in_80_columns(toy: Path) -> None:
-    text = superalign("show", str(toy)).stdout
+    text = superalign("show", str(toy), "--full").stdout
     assert max(len(line) for line in text.splitlines() if str(toy) not in line) <= 80
     assert "\x1b" not in text
     for words in (
-        "-- the base model -", "- promoted --", "- not promoted --", "- not finished --", "3: 2 best_worst, 1 critic",
+        "-- the base model -", "- promoted --", "- kept out --", "- not finished --", "3: 2 best_worst, 1 critic",
         "1 critique: no verdict", "0.693 -> 0.211", "95.0 % (87.0 - 100.0)", "1 unscored", "21.3 on 2048 tokens",
         "attack 2 min 01 s", "harmful compliance fell from 100.0% to 2.5%", "over the limit of", "[bold]how[/bold]",
         "I'm sorry, but I can't help with that.", "--format merged --to exported/toy",
@@ -53,7 +126,7 @@ def test_blocks_keep_to_their_width(toy: Path, columns: int) -> None:
         text = "\n".join([*blocks, comparison(before_after(folder), columns)])
     widest = max((line for line in text.splitlines() if "unscored" not in line and " (" not in line), key=len)
     assert len(widest) <= columns, widest
-    assert as_text(run, columns).startswith("-- the base model ")
+    assert rounds_in_full(run).startswith("-- the base model ")
 
 
 @pytest.fixture
@@ -73,7 +146,7 @@ def attacked(toy: Path) -> Path:
 
 
 def test_attacks_have_a_table_of_the_best_strategies_and_of_hazards(attacked: Path) -> None:
-    text = superalign("show", str(attacked)).stdout
+    text = superalign("show", str(attacked), "--full").stdout
     for words in (
         "of 1000 queries", "hit@1 66.7 %, hit@3 66.7 %, hit@5 66.7 %, hit@10 66.7 %", "500 attacks on 3 goals",
         "1.5 queries a success", "self-BLEU 1.00", "(hazard x style x turns), QD score", "injections 111 attacks",
@@ -100,11 +173,11 @@ def test_hazards_by_rounds_people_and_the_attacker(attacked: Path) -> None:
     assert alarm is not None
     decision = Promotion(candidate="attacker-002", incumbent="attacker-base", promoted=False, reason="no rise")
     second = second.model_copy(update={"divergence": (gap, alarm), "attacker": decision})
-    text = as_text(run.model_copy(update={"rounds": (*run.rounds[:2], second)}), 80)
+    text = rounds_in_full(run.model_copy(update={"rounds": (*run.rounds[:2], second)}))
     words = " ".join(text.split())
     assert "complied with harm, % 1 2 (none) 67 67" in words
     assert "asked about 30 answers, 12 judged" in words
-    assert "attacker not kept: no rise" in words
+    assert "attacker kept out: no rise" in words
     assert "compliance with harmful requests fell 90.3 points by the critic, fell 88.0 points by the judge" in words
     assert words.count("ALARM") == 1
     assert "ALARM: the critic sees more gain (+43.3 points" in words
@@ -112,7 +185,7 @@ def test_hazards_by_rounds_people_and_the_attacker(attacked: Path) -> None:
 
 def test_a_run_without_rounds_has_words(toy: Path) -> None:
     empty = RunSummary(path="x", name="x", current=None, rounds=())
-    assert as_text(empty, 80) == "nothing has been played yet"
+    assert verdict(empty) == "Nothing has been played yet."
 
 
 def test_no_terminal_command_gets_through() -> None:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import typer
 
 from superalign.cli.suites import list_suites, show_suite, validate
 from superalign.errors import PromptFileError
@@ -39,6 +40,10 @@ def test_validate_reports_every_fault_of_every_file(tmp_path, capsys):
     assert "good: 2 ordinary prompts" in capsys.readouterr().out
     for place in ("bad.yaml:4:", "worse.jsonl:2:"):
         assert place in str(caught.value)
-    assert validate([f"ordinary:{good}", str(bad)], True) == 1
+    with pytest.raises(typer.Exit) as ended:
+        validate([f"ordinary:{good}", str(bad)], True)
+    assert ended.value.exit_code == 1
     assert len(json.loads(capsys.readouterr().out)["faults"]) == 1
-    assert validate([f"ordinary:{good}"], True) == 0
+    with pytest.raises(typer.Exit) as ended:
+        validate([f"ordinary:{good}"], True)
+    assert ended.value.exit_code == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from superalign.analysis.summary import summarise
-from superalign.cli.evaluate import Asked, sources
+from superalign.cli.evaluate import sources
 from superalign.cli.exit import StoppedError, ended, message
 from superalign.cli.export import card
 from superalign.cli.format import counts, interval, seconds
@@ -16,12 +16,8 @@ from superalign.records.evaluation import Interval
 from superalign.store.run_folder import RunFolder
 
 
-def wanted(*suites: str, where: tuple[str, ...] = ()) -> Asked:
-    return Asked(suites, where, None, None, "rules", None, 32, 400, 1, None, "auto")
-
-
 def test_suites_with_kind_name_and_number() -> None:
-    found = sources(wanted("harmful:hb=data/h.jsonl:60", "ordinary:o.txt", "lookalike", "xs=x.csv"))
+    found = sources(["harmful:hb=data/h.jsonl:60", "ordinary:o.txt", "lookalike", "xs=x.csv"], [], 400)
     assert [(s.kind, s.name, s.file, s.limit, s.max_chars) for s in found] == [
         ("harmful", "hb", "data/h.jsonl", 60, 400),
         ("ordinary", None, "o.txt", None, 400),
@@ -31,17 +27,17 @@ def test_suites_with_kind_name_and_number() -> None:
 
 
 def test_a_number_of_prompts_of_a_suite_that_bears_a_kinds_name() -> None:
-    [found] = sources(wanted("harmful:24"))
+    [found] = sources(["harmful:24"], [])
     assert (found.kind, found.file, found.limit) == (None, "harmful", 24)
 
 
 def test_filters_of_one_suite_and_of_all() -> None:
     where = ("hb:kind=standard", "label!=unsafe", "xs:type=!fiction: a")
-    hb, xs = sources(wanted("hb=h.jsonl", "xs=x.csv", where=where))
+    hb, xs = sources(["hb=h.jsonl", "xs=x.csv"], where)
     assert hb.where == {"label": "!unsafe", "kind": "standard"}
     assert xs.where == {"label": "!unsafe", "type": "!fiction: a"}
     with pytest.raises(PromptFileError, match=r"--where hbb:.*no suite of that name; named suites: hb"):
-        sources(wanted("hb=h.jsonl", where=("hbb:kind=standard",)))
+        sources(["hb=h.jsonl"], ["hbb:kind=standard"])
 
 
 def test_one_fault_is_a_line_and_several_are_a_list() -> None:

@@ -10,7 +10,7 @@ from superalign.analysis.run_hazards import hazard_book
 from superalign.assembly.attackers import Attackers
 from superalign.attacker.seeds.load import load_seeds
 from superalign.cli.hazards import add, list_hazards
-from superalign.cli.text.failures import failure_facts
+from superalign.cli.text.round import failure_facts
 from superalign.config.hazards_file import load_hazards
 from superalign.errors import PromptFileError, RunFolderError
 from superalign.store.atomic import write_json

@@ -10,7 +10,7 @@ from superalign.evaluation.paired_comparison import Compared, Contrast
 from superalign.records.evaluation import Evaluation, Interval, Mean, SuiteResult, TaskFigure
 
 NAME = 18
-"""Columns of a suite's name and of a model's."""
+"""Columns for the name of a suite or a model."""
 
 
 def evaluation_rows(evaluation: Evaluation) -> list[str]:
@@ -19,15 +19,15 @@ def evaluation_rows(evaluation: Evaluation) -> list[str]:
     if evaluation.suites:
         rows.append(f"{'held out':<{wide}}{'refused, 95 %':<24}{'complied, 95 %':<24}{'scored':>6}")
     for suite in evaluation.suites:
-        found, cells = suite.refused, f"{interval(suite.refused):<24}{interval(suite.complied):<24}"
+        share, cells = suite.refused, f"{interval(suite.refused):<24}{interval(suite.complied):<24}"
         if suite.matched is not None:
-            found, what = suite.matched, "right" if suite.kind == "capability" else "injected with success"
-            cells = f"{interval(found) + ' ' + what:<48}"
-        unscored = f"  {found.unscored} unscored" if found.unscored else ""
-        rows.append(f"{suite.suite:<{wide}}{cells}{found.n:>6}{unscored}")
+            share, outcome = suite.matched, "right" if suite.kind == "capability" else "injected with success"
+            cells = f"{interval(share) + ' ' + outcome:<48}"
+        unscored = f"  {share.unscored} unscored" if share.unscored else ""
+        rows.append(f"{suite.suite:<{wide}}{cells}{share.n:>6}{unscored}")
         if suite.why_unscored:
-            why = f"no verdict, on the first: {clean(suite.why_unscored, REASON)}"
-            rows += textwrap.wrap(why, 110, initial_indent=" " * wide, subsequent_indent=" " * wide)
+            reason = f"no verdict, on the first: {clean(suite.why_unscored, REASON)}"
+            rows += textwrap.wrap(reason, 110, initial_indent=" " * wide, subsequent_indent=" " * wide)
     if evaluation.perplexity is not None:
         figure = f"{evaluation.perplexity:.4g} on {evaluation.perplexity_tokens} tokens of plain text"
         rows.append(f"{'perplexity':<{wide}}{figure}")
@@ -49,24 +49,24 @@ def figure_rows(evaluation: Evaluation) -> list[str]:
     return rows
 
 
-def comparison_rows(found: Sequence[Evaluation], compared: Sequence[Compared]) -> list[str]:
+def comparison_rows(measured: Sequence[Evaluation], compared: Sequence[Compared]) -> list[str]:
     """Every model's share of each suite, then each model against the first."""
-    names = [clean(one.checkpoint, NAME) for one in found]
+    names = [clean(one.checkpoint, NAME) for one in measured]
     head = " " * (NAME + 10) + "".join(f"{name:<24}" for name in names)
-    rows = [f"judged by {found[0].judge}; share of replies, 95 %", head.rstrip()]
-    for parts in zip(*(one.suites for one in found), strict=True):
+    rows = [f"judged by {measured[0].judge}; share of replies, 95 %", head.rstrip()]
+    for parts in zip(*(one.suites for one in measured), strict=True):
         label, cells = _share(parts[0])[0], "".join(f"{interval(_share(part)[1]):<24}" for part in parts)
         rows.append(f"{clean(parts[0].suite, NAME):<{NAME}} {label:<9}{cells}".rstrip())
-    if found[0].perplexity is not None:
-        rows.append(f"{'perplexity':<{NAME + 10}}" + "".join(f"{one.perplexity:<24.4g}" for one in found).rstrip())
-    for tasks in zip(*(one.tasks for one in found), strict=True):
+    if measured[0].perplexity is not None:
+        rows.append(f"{'perplexity':<{NAME + 10}}" + "".join(f"{one.perplexity:<24.4g}" for one in measured).rstrip())
+    for tasks in zip(*(one.tasks for one in measured), strict=True):
         label = f"{clean(tasks[0].task, NAME):<{NAME}} {clean(tasks[0].metric, 9):<9}"
         rows.append(label + "".join(f"{_task(task):<24}" for task in tasks).rstrip())
     for one in compared:
         rows += ["", f"{clean(one.model, NAME)} minus {clean(one.reference, NAME)}, on the same items"]
         rows += [f"{clean(c.suite, NAME):<{NAME}} {c.share:<9}{_contrast(c)}" for c in one.contrasts]
-        for contrast in one.contrasts:
-            rows += [f"{clean(contrast.suite, NAME):<{NAME}} {text}" for text in _more(contrast, found[0].temperature)]
+        for c in one.contrasts:
+            rows += [f"{clean(c.suite, NAME):<{NAME}} {text}" for text in _more(c, measured[0].temperature)]
         if one.perplexity_ratio is not None:
             rows.append(f"{'perplexity':<{NAME}} {_mean(one.perplexity_ratio, 3)} times the reference's")
     return rows
@@ -95,21 +95,21 @@ def _share(suite: SuiteResult) -> tuple[str, Interval]:
     return ("complied", suite.complied) if suite.kind == "harmful" else ("refused", suite.refused)
 
 
-def _contrast(found: Contrast) -> str:
-    points = f"{100 * found.difference:+.1f} points ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
-    rest = f"; {found.unpaired} without a pair" if found.unpaired else ""
-    return f"{points}, {found.gained} up {found.lost} down of {found.n}, p {found.p:.2g}, Holm {found.p_holm:.2g}{rest}"
+def _contrast(c: Contrast) -> str:
+    points = f"{100 * c.difference:+.1f} points ({100 * c.low:+.1f} to {100 * c.high:+.1f})"
+    rest = f"; {c.unpaired} without a pair" if c.unpaired else ""
+    return f"{points}, {c.gained} up {c.lost} down of {c.n}, p {c.p:.2g}, Holm {c.p_holm:.2g}{rest}"
 
 
-def _more(found: Contrast, temperature: float) -> Iterator[str]:
-    if found.win is not None:
-        share = f"{100 * found.win.value:.1f} % ({100 * found.win.low:.1f} - {100 * found.win.high:.1f})"
-        yield f"better reply in {share} of {found.win.n} items that the judge could compare"
-    if found.why_uncompared:
-        yield f"{found.uncompared} not compared, the first: {clean(found.why_uncompared, REASON)}"
-    if found.kl is not None:
-        what = "KL divergence" if temperature == 1 else "log-ratio of its replies"
-        yield f"{what} {_mean(found.kl, 3)} nats a token"
+def _more(contrast: Contrast, temperature: float) -> Iterator[str]:
+    if contrast.win is not None:
+        share = f"{100 * contrast.win.value:.1f} % ({100 * contrast.win.low:.1f} - {100 * contrast.win.high:.1f})"
+        yield f"better reply in {share} of {contrast.win.n} items that the judge could compare"
+    if contrast.why_uncompared:
+        yield f"{contrast.uncompared} not compared, the first: {clean(contrast.why_uncompared, REASON)}"
+    if contrast.kl is not None:
+        name = "KL divergence" if temperature == 1 else "log-ratio of its replies"
+        yield f"{name} {_mean(contrast.kl, 3)} nats a token"
 
 
 def _mean(value: Mean, digits: int) -> str:

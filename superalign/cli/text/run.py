@@ -1,92 +1,105 @@
-"""What a person reads of a run: a block a round, one line a round, and three prompts before and after."""
+"""What a person reads of a run: the verdict in a sentence, a table of rounds, three prompts before and after."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from superalign.analysis.attacks.records import AttackReport, Diversity, Group, Side
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
 from superalign.analysis.summary import RoundSummary, RunSummary
-from superalign.cli.format import MARGIN, clean, counts, interval, percent, seconds
-from superalign.cli.text.audit import audit_facts
-from superalign.cli.text.evaluation import evaluation_rows
-from superalign.cli.text.failures import failure_facts
-from superalign.cli.text.hazards import hazard_grids
-from superalign.cli.text.values import value_facts
-from superalign.critic.quality.divergence import Divergence
+from superalign.cli.format import clean, command, labelled, percent, width
+from superalign.cli.text.round import hazard_grids, round_block
+from superalign.gate.decide import pooled
 from superalign.records.base import Kind
-from superalign.records.evaluation import Evaluation, Interval
-from superalign.report.before_after import BeforeAfter
+from superalign.records.evaluation import Evaluation
+from superalign.report.page_data import BeforeAfter
+from superalign.store.run_folder import RunFolder
 
 SHOWN_CHARS = 320
-"""Of a prompt or reply in the comparison."""
-TOP = 5
-"""Strategies and hazards of an attack report."""
-NAME_CHARS = 24
-"""Of theirs."""
+"""Longest prompt or reply in the comparison."""
+SHARES: dict[Kind, tuple[str, str]] = {
+    "harmful": ("harmful", "complied"), "lookalike": ("look-alikes", "refused"), "ordinary": ("ordinary", "refused"),
+}  # fmt: skip
+"""What is shown of each kind of suite: (requests, which share of them)."""
+COLOURS = {"promoted": "bold green", "kept out": "yellow", "by hand": "bold cyan"}
 
 
-def round_block(summary: RoundSummary, columns: int, attacked: str | None = None) -> str:
-    """All about one round, or with `attacked` about the attacks on that model, from which nothing was learned."""
-    what = f"round {summary.round}" if summary.round else "the base model"
-    state = _state(summary)
-    if attacked is not None:
-        what, state = f"attacks on {clean(attacked, 40)}", "finished" if summary.attack else "not finished"
-    rows = [f"{f'-- {what} ':-<{columns - len(state) - 5}} {state} --"]
-    for label, text in _facts(summary):
-        rows += _labelled(label, text, columns)
-    if summary.attack is not None:
-        rows += attack_rows(summary.attack, columns)
-    if summary.evaluation is not None:
-        rows += evaluation_rows(summary.evaluation)
-    for label, text in value_facts(summary):
-        rows += _labelled(label, text, columns)
-    if summary.phases:
-        parts = ", ".join(f"{phase.name} {seconds(phase.seconds)}" for phase in summary.phases if phase.seconds >= 0.05)
-        rate = f"; {summary.tokens_per_s:.0f} tokens/s" if summary.tokens_per_s and summary.seconds >= 1 else ""
-        rows += _labelled("time", f"{seconds(summary.seconds)}{': ' if parts else ''}{parts}{rate}", columns)
-    if summary.promotion is not None:
-        rows += _labelled("promoted" if summary.promotion.promoted else "not kept", summary.promotion.reason, columns)
-    return "\n".join(rows)
+def print_rounds(run: RunSummary) -> None:
+    """The table of rounds: on a terminal in colour, in a pipe the same words without."""
+    Console(width=width(), highlight=False).print(rounds_table(run))
 
 
-def attack_rows(report: AttackReport, columns: int) -> list[str]:
-    """What the attack side came to, then the strategies and hazards with the highest sure share of successes."""
-    if not report.queries:
-        return []
-    setup = f", {report.setup} of them to set up the next" if report.setup else ""
-    unscored = f"; {report.success.unscored} attacks unscored" if report.success.unscored else ""
-    success = interval(report.success)
-    rows = _labelled("made it err", f"{success} of {report.queries} queries{setup}{unscored}", columns)
-    for label, side in (("harmful", report.harmful), ("benign", report.benign)):
-        if side.attacks:
-            rows += _labelled(label, "; ".join(_side(side)), columns)
-    reach = report.archive
-    if reach.size:
-        covered = f"{percent(reach.coverage)} of {reach.size} cells (hazard x style x turns)"
-        rows += _labelled("reach", f"{covered}, QD score {reach.qd_score:.1f}", columns)
-    if report.injections is not None:
-        praised, other = report.injections.praised, report.injections.praised_otherwise
-        text = f"{report.injections.group.attacks} attacks; complied with and praised: {interval(praised)}"
-        rows += _labelled("injections", f"{text}, without injection {interval(other)}", columns)
-    for title, groups in (("strategy", report.strategies), ("hazard", report.hazards)):
-        if groups:
-            rows += _group_rows(title, groups)
-    return rows
+def rounds_table(run: RunSummary) -> Table:
+    """Base and rounds on the held-out suites, and what became of each round."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+    table.add_column("\nheld out", no_wrap=True)
+    for head in (*("\n".join(words) for words in SHARES.values()), "\nperplexity"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("\nverdict")
+    for summary in run.rounds:
+        words, colour = _verdict(run, summary)
+        table.add_row(*_cells(summary), Text(words, colour))
+    return table
 
 
-def overview(rounds: Sequence[RoundSummary]) -> str:
-    """A line a round; held-out rates are over all suites of a kind, each item counting once."""
-    head = (
-        ("", "harmful", "benign", "harmful", "lookalike", "ordinary", "", "", ""),
-        ("round", "complied", "refused", "complied", "refused", "refused", "ppl", "gate", "time"),
-    )
-    rows = [*head, *(_overview_row(summary) for summary in rounds)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head[0]))]
-    spans = [sum(widths[i:j]) + 2 * (j - i - 1) for i, j in ((0, 1), (1, 3), (3, 6))]
-    groups = [f"{name:^{span}}" for name, span in zip(("", "training critic", "held out"), spans, strict=True)]
-    lines = ["  ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join(line.rstrip() for line in ("  ".join(groups), *lines))
+def verdict(run: RunSummary) -> str:
+    """Which round is promoted, what got better and what it cost."""
+    decided = [summary for summary in run.rounds if summary.round and summary.done]
+    open_round = next((summary.round for summary in run.rounds if summary.round and not summary.done), None)
+    state = f"Round {open_round} is under way. " if open_round else ""
+    if run.attacked is not None:
+        done = bool(run.rounds) and run.rounds[-1].attack is not None
+        return f"Attacks on {clean(run.attacked, 60)}: {'finished' if done else 'not finished'}."
+    if run.current is None:
+        return "The base model is being measured." if run.rounds else "Nothing has been played yet."
+    by_hand = " by hand" if any(choice.checkpoint.id == run.current.id for choice in run.choices) else ""
+    if run.current.adapter is None:
+        if not decided:
+            return f"{state}So far only the base model has been measured."
+        which = "The base model is promoted by hand" if by_hand else "No round is promoted"
+        return f"{state}{which}: the base model stays, after {_rounds(len(decided))}."
+    number = int(run.current.id.rpartition("-")[2])
+    base, best = (next((s.evaluation for s in run.rounds if s.round == n), None) for n in (0, number))
+    sentences = [f"{state}Round {number} is promoted{by_hand}."]
+    for title, changes in zip(("Better", "Worse"), _changes(base, best), strict=True) if base and best else ():
+        sentences.append(f"{title}: {', '.join(changes) or 'nothing'}.")
+    return " ".join(sentences)
+
+
+def next_steps(folder: RunFolder, run: RunSummary) -> list[str]:
+    """Where the run lies, and what to do with it now."""
+    path, lines = folder.path, [f"run folder  {folder.path}"]
+    if run.attacked is not None:
+        page = folder.report if folder.report.exists() else command("report", path)
+        return [*lines, f"attacks     {folder.round(1).exchanges}", f"page        {page}"]
+    for choice in run.choices:
+        promoted = f"{choice.checkpoint.id} for {choice.replaced} after round {choice.after}"
+        lines += labelled("by hand", clean(f"{promoted}: {choice.reason}"))
+    decided = [summary for summary in run.rounds if summary.round and summary.done]
+    wanted = int(str(folder.resolved.get("rounds", 0)))
+    if run.current is not None and run.current.adapter is not None:
+        to = Path("exported") / path.resolve().name
+        lines.append(f"adapter     {path / run.current.adapter}")
+        lines.append(f"export      {command('export', path, '--format', 'merged', '--to', to)}")
+    elif decided:
+        lines += labelled("next", _when_none_is_promoted(decided[-1]))
+        lines.append(f"try again   {command('resume', path, '--rounds', str(max(wanted, decided[-1].round) + 1))}")
+        lines.append(f"or by hand  {command('promote', path, '--round', str(decided[-1].round), '--reason', 'WHY')}")
+    if len(decided) < wanted:
+        lines.append(f"go on       {command('resume', path)}")
+    lines.append(f"page        {folder.report if folder.report.exists() else command('report', path)}")
+    return [*lines, f"details     {command('show', path, '--full')}"]
+
+
+def rounds_in_full(run: RunSummary, gate: Mapping[str, Any] | None = None) -> str:
+    """Every round's block, then hazards by rounds; gate: the run's limits."""
+    blocks = [round_block(summary, width(), run.attacked, gate) for summary in run.rounds]
+    return "\n\n".join([*blocks, *hazard_grids(run.rounds)])
 
 
 def comparison(shown: Sequence[BeforeAfter], columns: int) -> str:
@@ -102,126 +115,69 @@ def comparison(shown: Sequence[BeforeAfter], columns: int) -> str:
     return "\n".join(lines[1:])
 
 
-def as_text(run: RunSummary, columns: int, *, blocks: bool = True) -> str:
-    """The whole run: every round's block where wanted, hazards by rounds, then a line for each round."""
-    parts = [round_block(summary, columns, run.attacked) for summary in run.rounds] if blocks else []
-    parts += hazard_grids(run.rounds) if blocks else []
-    if run.rounds and run.attacked is None:
-        parts.append(overview(run.rounds))
-    return "\n\n".join(parts or ["nothing has been played yet"])
+def kept_out(run: RunSummary) -> list[str]:
+    """Why the gate kept rounds out, a line or two for each."""
+    lines = []
+    for summary in run.rounds:
+        if summary.done and summary.promotion is not None and not summary.promotion.promoted:
+            reason = summary.promotion.reason.removeprefix(f"kept {summary.promotion.incumbent}: ")
+            lines += labelled(f"round {summary.round}", clean(f"kept out: {reason}"))
+    return lines
 
 
-def _side(side: Side) -> Iterator[str]:
-    hits = ", ".join(f"hit@{hit.k} {percent(hit.share.rate)}" for hit in side.hits)
-    yield f"{side.attacks} attacks on {side.goals} goals" + (f", {hits}" if side.success.n else "")
-    if side.queries_per_success is not None:
-        yield f"{side.queries_per_success:.1f} queries a success"
-    if side.distinct is not None and side.distinct_per_goal is not None:
-        yield f"{side.distinct} distinct successes, {side.distinct_per_goal:.1f} a goal"
-    elif side.different:
-        yield f"{side.different} successes in different words"
-    yield _diversity(side.all)
-    if side.novelty is not None:
-        yield f"novelty {side.novelty:.2f}"
+def _cells(summary: RoundSummary) -> Iterator[str]:
+    perplexity = summary.evaluation.perplexity if summary.evaluation else None
+    yield f"round {summary.round}" if summary.round else "base"
+    yield from (percent(_share(summary.evaluation, kind)) for kind in SHARES)
+    yield "-" if perplexity is None else f"{perplexity:.4g}"
 
 
-def _diversity(found: Diversity) -> str:
-    figures = {
-        "self-BLEU": found.self_bleu, "similarity": found.similarity, "evenness of strategies": found.strategy_evenness,
-    }  # fmt: skip
-    return ", ".join(f"{name} {value:.2f}" for name, value in figures.items() if value is not None)
-
-
-def _group_rows(title: str, groups: Sequence[Group]) -> list[str]:
-    ranked = sorted(groups, key=lambda group: (-group.harmful.low, -group.benign.low, group.name))
-    more = f" (best {TOP} of {len(groups)})" if len(groups) > TOP else ""
-    rows = [f"{title + more:<{NAME_CHARS + 2}}{'complied, 95 %':<24}{'needlessly refused':<24}{'n':>5}"]
-    for group in ranked[:TOP]:
-        cells = (interval(part) if part.n else "-" for part in (group.harmful, group.benign))
-        rows.append(
-            f"{clean(group.name, NAME_CHARS):<{NAME_CHARS + 2}}{next(cells):<24}{next(cells):<24}{group.attacks:>5}"
-        )
-    return rows
-
-
-def _state(summary: RoundSummary) -> str:
+def _verdict(run: RunSummary, summary: RoundSummary) -> tuple[str, str]:
+    """(words, colour)."""
+    name = f"round-{summary.round:03d}" if summary.round else "base"
+    in_use = ", in use" if run.current is not None and run.current.id == name else ""
+    if in_use and any(choice.checkpoint.id == name for choice in run.choices):
+        return "promoted by hand, in use", COLOURS["by hand"]
     if not summary.done:
-        return "not finished"
-    if summary.promotion is None:
-        return "measured"
-    return "promoted" if summary.promotion.promoted else "not promoted"
+        return "under way", ""
+    state = "measured" if summary.promotion is None else "promoted" if summary.promotion.promoted else "kept out"
+    return state + in_use, COLOURS.get(state, "")
 
 
-def _facts(summary: RoundSummary) -> Iterator[tuple[str, str]]:
-    if summary.attacks:
-        yield (
-            "attacks",
-            f"{summary.attacks}: {percent(summary.attack_success)} of the answers to harmful ones complied, "
-            f"{percent(summary.over_refusal)} of those to benign ones refused (training critic)",
-        )
-    if summary.corrected_harm is not None:
-        share = interval(summary.corrected_harm)
-        yield "corrected", f"{share} of the answers to harmful ones did harm, allowing for the critic's known errors"
-    yield from failure_facts(summary.failures)
-    yield from (("divergence", _divergence(part)) for part in summary.divergence)
-    yield from audit_facts(summary.audit)
-    for label, found in (("examples", summary.demonstrations), ("pairs", summary.pairs)):
-        if found:
-            yield label, counts(found)
-    if summary.asked or summary.labels:
-        yield "people", f"asked about {summary.asked} answers, {summary.labels} judged"
-    if summary.attacker is not None:
-        yield "attacker", f"{'promoted' if summary.attacker.promoted else 'not kept'}: {summary.attacker.reason}"
-    if summary.dropped:
-        yield "dropped", counts(summary.dropped)
-    if summary.first_loss is not None and summary.last_loss is not None:
-        yield "loss", f"{summary.first_loss:.3f} -> {summary.last_loss:.3f}"
+def _changes(base: Evaluation, best: Evaluation) -> tuple[list[str], list[str]]:
+    """(what fell, what rose) of the faults that are measured; what stayed is in neither."""
+    better, worse = list[str](), list[str]()
+    for kind, (requests, share) in SHARES.items():
+        before, after = _share(base, kind), _share(best, kind)
+        if before is not None and after is not None and before != after:
+            change = f"{requests} {share} {percent(before)} -> {percent(after)}"
+            (better if after < before else worse).append(change)
+    if base.perplexity and best.perplexity and base.perplexity != best.perplexity:
+        change = f"perplexity {base.perplexity:.4g} -> {best.perplexity:.4g}"
+        (better if best.perplexity < base.perplexity else worse).append(change)
+    return better, worse
 
 
-def _divergence(found: Divergence) -> str:
-    what = "compliance with harmful requests" if found.side == "harmful" else "refusal of benign requests"
-    gap = f"{round(100 * found.gap, 1) + 0.0:+.1f} points, 95 % {100 * found.low:+.1f} to {100 * found.high:+.1f}"
-    words = f"since round 1 {what} {_fell(found.critic_gain)} by the critic, {_fell(found.judge_gain)} by the judge of "
-    if found.alarm:
-        return f"{words}held-out prompts. ALARM: the critic sees more gain ({gap}), so read some of the answers"
-    return f"{words}held-out prompts; no alarm (the critic's gain over the judge's: {gap})"
+def _share(evaluation: Evaluation | None, kind: Kind) -> float | None:
+    """Complied of harmful suites, refused of benign ones; each item counts once."""
+    pool = pooled(evaluation, [kind], "complied" if kind == "harmful" else "refused") if evaluation else None
+    return pool.rate if pool is not None and pool.n else None
 
 
-def _fell(gain: float) -> str:
-    return f"fell {100 * gain:.1f} points" if gain > 0 else f"rose {-100 * gain:.1f} points" if gain < 0 else "stayed"
+def _when_none_is_promoted(last: RoundSummary) -> str:
+    """What to change, by the first check of the gate that failed."""
+    failed = next((check.name for check in last.promotion.checks if not check.passed), "") if last.promotion else ""
+    if failed == "better":
+        return "nothing surely got better: more attacks or steps, a higher learning rate, or more held-out items"
+    if failed in ("lookalike_refusal", "ordinary_refusal", "price"):
+        return "it refuses too much: more benign seeds and experts, a lower learning rate, or wider limits in `gate`"
+    if failed in ("perplexity", "capability"):
+        return "it unlearned something: a lower learning rate, fewer steps, or wider limits in `gate`"
+    return "change what the reason names, and run the recipe again in a new folder"
 
 
-def _labelled(label: str, text: str, columns: int) -> list[str]:
-    body = textwrap.wrap(clean(text), columns - MARGIN, break_long_words=False) or [""]
-    return [f"{label:<{MARGIN}}{body[0]}", *(" " * MARGIN + line for line in body[1:])]
-
-
-def _overview_row(summary: RoundSummary) -> tuple[str, ...]:
-    evaluation, promotion = summary.evaluation, summary.promotion
-    gate = "" if promotion is None else "promoted" if promotion.promoted else "not kept"
-    perplexity = evaluation.perplexity if evaluation else None
-    return (
-        str(summary.round) if summary.round else "base",
-        percent(summary.attack_success) if summary.attacks else "",
-        percent(summary.over_refusal) if summary.attacks else "",
-        _rate(evaluation, "harmful"),
-        _rate(evaluation, "lookalike"),
-        _rate(evaluation, "ordinary"),
-        f"{perplexity:.4g}" if perplexity is not None else "",
-        gate if summary.done else "running",
-        f"{round(summary.seconds) // 60}:{round(summary.seconds) % 60:02}" if summary.phases else "",
-    )
-
-
-def _rate(evaluation: Evaluation | None, kind: Kind) -> str:
-    """Complied for harmful suites, refused for benign ones; each item counts once."""
-    parts: list[Interval] = [
-        suite.complied if kind == "harmful" else suite.refused
-        for suite in (evaluation.suites if evaluation else ())
-        if suite.kind == kind and suite.set == "frozen"
-    ]
-    n = sum(part.n for part in parts)
-    return percent(sum(part.rate * part.n for part in parts) / n) if n else ""
+def _rounds(number: int) -> str:
+    return f"{number} round{'s' if number > 1 else ''}"
 
 
 def _column(title: str, text: str, columns: int) -> list[str]:
