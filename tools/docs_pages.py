@@ -11,6 +11,7 @@ import enum
 import importlib
 import inspect
 import itertools
+import json
 import re
 import sys
 import textwrap
@@ -32,6 +33,7 @@ PAGES = {
     "reference/command-line.md": "command_line_page",
     "reference/api.md": "api_page",
     "reference/rooms.md": "rooms_page",
+    "tutorials/notebooks.md": "notebooks_page",
 }
 """Page -> the function that writes it."""
 
@@ -265,17 +267,40 @@ def api_page() -> str:
         "names, and it changes only with the changelog. All else may change at any time.\n"
     )
     parts = [intro]
-    for name in names:
-        value = getattr(package, name)
-        module, qualname = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-        if not (module and qualname and str(module).startswith("superalign")):
-            parts.append(f"\n## `superalign.{name}`\n\n{_one_line(inspect.getdoc(value) or '')}\n")
-            continue
-        options = (
-            "    options:\n      heading_level: 3\n      show_root_heading: false\n      show_root_toc_entry: false\n"
-        )
-        parts.append(f"\n## `superalign.{name}`\n\n::: {module}.{qualname}\n{options}")
+    for title, group in _grouped({name: getattr(package, name) for name in names}):
+        parts.append(f"\n## {title}\n")
+        parts += [_public(name, value) for name, value in group]
     return "".join(parts)
+
+
+def _grouped(values: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
+    """Public names under a heading each, those that one needs first in front."""
+    groups: dict[str, list[tuple[str, Any]]] = {
+        "Functions": [], "Runs and what they hold": [], "Roles to implement": [], "Options and figures": [], "Records": [],
+        "Errors": [],
+    }  # fmt: skip
+    for name, value in values.items():
+        module = str(getattr(value, "__module__", ""))
+        if not isinstance(value, type):
+            title = "Functions"
+        elif issubclass(value, Exception):
+            title = "Errors"
+        elif getattr(value, "_is_protocol", False):
+            title = "Roles to implement"
+        elif module.startswith("superalign.records"):
+            title = "Records"
+        else:
+            title = "Runs and what they hold" if module.startswith("superalign.api") else "Options and figures"
+        groups[title].append((name, value))
+    yield from ((title, group) for title, group in groups.items() if group)
+
+
+def _public(name: str, value: Any) -> str:
+    module, qualname = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if not (module and qualname and str(module).startswith("superalign")):
+        return f"\n### `superalign.{name}`\n\n{_one_line(inspect.getdoc(value) or '')}\n"
+    options = "    options:\n      heading_level: 4\n      show_root_heading: false\n      show_root_toc_entry: false\n"
+    return f"\n### `superalign.{name}`\n\n::: {module}.{qualname}\n{options}"
 
 
 # --- the rooms --------------------------------------------------------------------------------------------------------
@@ -357,6 +382,28 @@ so that `superalign --help` answers at once and a fault in a recipe needs no GPU
 `recipes/` and `prompts/` are what ships with the package. `benchmarks/` makes the tables of the results and is not
 installed. `tests/` has a folder for each room.
 """
+
+
+# --- notebooks --------------------------------------------------------------------------------------------------------
+
+
+def notebooks_page() -> str:
+    """The notebooks of `docs/notebooks/`, their texts and code one after the other."""
+    parts = [
+        "# Notebooks\n\nThe Python API at work. Each notebook is run from its first cell to its last by the tests; "
+        "what it prints is left out here.\n"
+    ]
+    for path in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        for number, cell in enumerate(cells):
+            text = "".join(cell["source"]).strip()
+            if cell["cell_type"] == "markdown":
+                parts.append(re.sub(r"^#", "##", text, flags=re.MULTILINE) + "\n")
+            elif text:
+                parts.append(f"```python\n{text}\n```\n")
+            if number == 0:
+                parts.append(f"[Download this notebook](../notebooks/{path.name})\n")
+    return "\n".join(parts)
 
 
 def _one_line(text: str) -> str:
