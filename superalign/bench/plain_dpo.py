@@ -24,8 +24,10 @@ from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 from trl.trainer.utils import add_fused_lm_head
 
+from superalign.records.training import PreferencePair
+from superalign.store.journal import read_records
 from superalign.training.cpu.completion_head import install
-from superalign.training.job import read_job, read_pairs, write_json
+from superalign.training.job import PAIRS, read_job, write_json
 from superalign.training.preflight import encode_pairs
 from superalign.training.stage import Stage, arguments, load_policy
 
@@ -58,7 +60,7 @@ def train(folder: Path) -> None:
                     "chosen": [{"role": "assistant", "content": pair.chosen.text}],
                     "rejected": [{"role": "assistant", "content": pair.rejected.text}],
                 }
-                for pair in read_pairs(folder)
+                for pair in read_records(folder / PAIRS, PreferencePair)
             ]
         ),
         processing_class=stage.tokenizer,
@@ -75,7 +77,7 @@ def final_losses(folder: Path, adapters: Sequence[Path]) -> list[float]:
     """Mean DPO loss of each adapter over the first pairs in float32, the bare base as reference."""
     job = read_job(folder)
     tokenizer: Any = AutoTokenizer.from_pretrained(job.base)
-    pairs = read_pairs(folder)[:JUDGED]
+    pairs = list(read_records(folder / PAIRS, PreferencePair))[:JUDGED]
     rows, _ = encode_pairs(pairs, tokenizer, frozenset({tokenizer.eos_token_id}), 10**6)
     model: Any = AutoModelForCausalLM.from_pretrained(job.base, dtype=torch.float32)
     model = PeftModel.from_pretrained(model, str(adapters[0]), "0").eval()

@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -92,14 +93,16 @@ def run(
     return result
 
 
+@dataclass
 class _Bench:
-    def __init__(
-        self, model: str, options: VllmOptions, rollouts: int, samples: int, lengths: tuple[int, int, int]
-    ) -> None:
-        self.model, self.options, self.rollouts, self.samples, self.lengths = model, options, rollouts, samples, lengths
-        self.pool: Any = None
-        self.peak_bytes = 0
-        self.repeat = 0
+    model: str
+    options: VllmOptions
+    rollouts: int
+    samples: int
+    lengths: tuple[int, int, int]
+    pool: Any = None
+    peak_bytes: int = 0
+    repeat: int = 0
 
     async def measure(self, repeats: int, in_flight: int, adapter: Path | None) -> PoolBench:
         from superalign.pool.vllm.pool import VllmPool

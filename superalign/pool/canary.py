@@ -57,9 +57,15 @@ def encoded(chat: Chat, max_model_len: int) -> tuple[list[int], int]:
 
 
 def prove(
-    weights: object, served: Sequence[float], previous: Sequence[float], reference: Sequence[float] | None,
-    *, dtype: str, changed: bool, hint: str,
-) -> None:  # fmt: skip
+    weights: object,
+    served: Sequence[float],
+    previous: Sequence[float],
+    reference: Sequence[float] | None,
+    *,
+    dtype: str,
+    changed: bool,
+    hint: str,
+) -> None:
     """Raise PoolError unless `served` are the scores of the new weights, which lie at `weights`; see `fault`."""
     reason = fault(served, previous, reference, tolerance=TOLERANCE[dtype], changed=changed)
     if reason is not None:

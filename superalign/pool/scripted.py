@@ -125,9 +125,14 @@ class ScriptedPool:
         return None
 
     def _reply(
-        self, rule: ScriptedRule | None, checkpoint: str, messages: Messages,
-        sampling: Sampling, index: int, max_new_tokens: int,
-    ) -> Generation:  # fmt: skip
+        self,
+        rule: ScriptedRule | None,
+        checkpoint: str,
+        messages: Messages,
+        sampling: Sampling,
+        index: int,
+        max_new_tokens: int,
+    ) -> Generation:
         replies = rule.replies if rule is not None and rule.replies else self.options.fallback
         # Greedy replies depend on no seed; the n samples of a request use seed, seed + 1, ...
         seed = None if sampling.temperature == 0 else (sampling.seed or 0) + index

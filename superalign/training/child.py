@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from superalign.errors import SuperalignError, TrainingError
-from superalign.training.job import DONE, TrainingJob, read_demonstrations, read_job, read_pairs, write_json
+from superalign.records.training import Demonstration, PreferencePair
+from superalign.store.journal import read_records
+from superalign.training.job import DEMONSTRATIONS, DONE, PAIRS, TrainingJob, read_job, write_json
 from superalign.training.preflight import EncodedDemonstration, EncodedPair, encode_demonstrations, encode_pairs
 
 
@@ -37,14 +39,13 @@ def run(folder: Path, emit: Any) -> None:
     preflight = {}
     if options.method != "dpo":
         demonstrations, report = encode_demonstrations(
-            read_demonstrations(folder), tokenizer, end_ids, options.sft.max_length, options.max_dropped,
-            options.sft.completion_tokens,
+            list(read_records(folder / DEMONSTRATIONS, Demonstration)), tokenizer, end_ids,
+            options.sft.max_length, options.max_dropped, options.sft.completion_tokens,
         )  # fmt: skip
         preflight["sft"] = report
     if options.method != "sft":
-        pairs, report = encode_pairs(
-            read_pairs(folder), tokenizer, end_ids, options.dpo.max_length, options.max_dropped
-        )
+        sampled = list(read_records(folder / PAIRS, PreferencePair))
+        pairs, report = encode_pairs(sampled, tokenizer, end_ids, options.dpo.max_length, options.max_dropped)
         preflight["dpo"] = report
     if not demonstrations and not pairs:
         raise TrainingError(

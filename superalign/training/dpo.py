@@ -17,7 +17,7 @@ from superalign.training.stage import Stage, StageResult, arguments, schedule, t
 def train_dpo(stage: Stage, rows: Sequence[EncodedPair]) -> StageResult:
     """Train on the pairs, write `adapter/`; raises TrainingError when the loss diverges or the reference is wrong."""
     options = stage.options.dpo
-    indices = schedule(stage, options, rows)
+    indices, parts = schedule(stage, options, rows), trainer_parts(stage)
     trainer: Any = DPOTrainer(
         args=DPOConfig(
             **arguments(stage, options, len(indices)),
@@ -27,7 +27,7 @@ def train_dpo(stage: Stage, rows: Sequence[EncodedPair]) -> StageResult:
             label_smoothing=options.label_smoothing,
         ),
         train_dataset=Dataset.from_list([{"prompt": "a", "chosen": "b", "rejected": "c"}]),  # replaced below
-        **trainer_parts(stage),
+        **parts,
     )
     if options.reference == "base":
         _forget_ref(trainer.model)  # with no adapter of that name, TRL's reference is the bare base

@@ -22,6 +22,7 @@ from superalign.store.atomic import write_atomic
 from superalign.training.options import TrainingOptions
 
 DONE = "DONE"
+DEMONSTRATIONS, PAIRS = "demonstrations.jsonl", "pairs.jsonl"
 
 
 class TrainingJob(Record):
@@ -53,8 +54,8 @@ def write_job(
         parent_adapter=os.path.relpath(parent_adapter, folder) if parent_adapter else None,
         seed=seed,
         options=options,
-        demonstrations_sha256=_write_lines(folder / "demonstrations.jsonl", demonstrations),
-        pairs_sha256=_write_lines(folder / "pairs.jsonl", pairs),
+        demonstrations_sha256=_write_lines(folder / DEMONSTRATIONS, demonstrations),
+        pairs_sha256=_write_lines(folder / PAIRS, pairs),
     )
     write_atomic(folder / "job.json", job.model_dump_json(indent=1) + "\n")
     return job
@@ -69,23 +70,9 @@ def read_job(folder: Path) -> TrainingJob:
         raise TrainingError(f"{path}: no training job ({error})", "start training through `superalign run`") from error
 
 
-def read_demonstrations(folder: Path) -> list[Demonstration]:
-    """The rows for SFT."""
-    return [Demonstration.model_validate_json(line) for line in _lines(folder / "demonstrations.jsonl")]
-
-
-def read_pairs(folder: Path) -> list[PreferencePair]:
-    """The rows for DPO."""
-    return [PreferencePair.model_validate_json(line) for line in _lines(folder / "pairs.jsonl")]
-
-
 def write_json(path: Path, content: object) -> None:
     """Write JSON with a stable order of keys."""
     write_atomic(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").split("\n")[:-1]
 
 
 def _write_lines(path: Path, records: Iterable[Record]) -> str:

@@ -10,6 +10,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ Progress = Callable[[dict[str, Any]], None]
 LOG_LINES = 12
 
 
+@dataclass
 class ChildTrainer:
     """A `Trainer` for a run folder: job in rounds/NNN/training/, result in rounds/NNN/adapter/ as `round-NNN`.
 
@@ -31,23 +33,14 @@ class ChildTrainer:
     A round whose training is DONE is not trained again; one that was killed goes on from its last saved state.
     """
 
-    def __init__(
-        self,
-        options_of: Callable[[int], TrainingOptions],
-        base: str,
-        run_folder: Path,
-        seed: int,
-        progress: Progress | None = None,
-        *,
-        role: str | None = None,
-    ) -> None:
-        """`options_of(round)` gives a round's options; `progress` gets {stage, step, steps, loss} after each step."""
-        self.options_of = options_of
-        self.base = base
-        self.run_folder = run_folder
-        self.seed = seed
-        self.progress = progress or (lambda event: None)
-        self.role = role
+    options_of: Callable[[int], TrainingOptions]
+    """Gives a round's options."""
+    base: str
+    run_folder: Path
+    seed: int
+    progress: Progress | None = None
+    """Gets {stage, step, steps, loss} after each step."""
+    role: str | None = field(default=None, kw_only=True)
 
     async def train(
         self, demonstrations: Sequence[Demonstration], pairs: Sequence[PreferencePair], parent: Checkpoint, round: int
@@ -113,7 +106,8 @@ class ChildTrainer:
         try:
             assert child.stdout is not None
             async for line in child.stdout:
-                self.progress(json.loads(line))
+                if self.progress is not None:
+                    self.progress(json.loads(line))
             status = await child.wait()
         finally:
             _kill(child)

@@ -15,12 +15,12 @@ from superalign.training.stage import Stage, StageResult, arguments, schedule, t
 def train_sft(stage: Stage, rows: Sequence[EncodedDemonstration]) -> StageResult:
     """Train on the completions, write `adapter/`; raises TrainingError when the loss diverges."""
     options = stage.options.sft
-    indices = schedule(stage, options, rows)
+    indices, parts = schedule(stage, options, rows), trainer_parts(stage)
     trainer = SFTTrainer(
         args=SFTConfig(**arguments(stage, options, len(indices))),
         # already in tokens: TRL would put an end token after answers that were cut
         train_dataset=Dataset.from_list([_tokens(rows[index]) for index in indices]),
-        **trainer_parts(stage),
+        **parts,
     )
     install(trainer.model, share_prompts=stage.options.share_prompts, pairs=False)
     return train(stage, trainer, sum(rows[index].length for index in indices))

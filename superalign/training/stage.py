@@ -113,12 +113,12 @@ def load_policy(stage: Stage) -> tuple[PreTrainedModel | PeftModel, LoraConfig |
 def schedule(
     stage: Stage, options: SftOptions | DpoOptions, rows: Sequence[EncodedDemonstration] | Sequence[EncodedPair]
 ) -> list[int]:
-    """Indices of the rows in the order of training; batch after batch, for all steps."""
+    """Indices of the rows in the order of training, batch after batch, for all steps."""
     return order([row.length for row in rows], options, stage.job.seed)
 
 
 def trainer_parts(stage: Stage) -> dict[str, Any]:
-    """What SFTTrainer and DPOTrainer get alike, beside their arguments and rows."""
+    """The policy, tokenizer and watcher, which SFTTrainer and DPOTrainer get in the same way."""
     model, peft_config = load_policy(stage)
     return {
         "model": model,

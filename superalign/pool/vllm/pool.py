@@ -181,10 +181,14 @@ class VllmPool:
             expected = await asyncio.to_thread(reference_forward.score, self.model, adapter, tokens, start)
         digest = await asyncio.to_thread(reference_forward.digest, adapter)
         canary.prove(
-            adapter or self.model, served, previous, expected,
-            dtype=self.client.dtype, changed=digest != digest_before,
+            adapter or self.model,
+            served,
+            previous,
+            expected,
+            dtype=self.client.dtype,
+            changed=digest != digest_before,
             hint=f"the old checkpoint should stay in use; the engine's log is {self.client.log}",
-        )  # fmt: skip
+        )
         self._weights = (digest, served)
         self.last_swap_s["canary"] = time.monotonic() - started
 
