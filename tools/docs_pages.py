@@ -275,10 +275,8 @@ def api_page() -> str:
 
 def _grouped(values: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
     """Public names under a heading each, those that one needs first in front."""
-    groups: dict[str, list[tuple[str, Any]]] = {
-        "Functions": [], "Runs and what they hold": [], "Roles to implement": [], "Options and figures": [], "Records": [],
-        "Errors": [],
-    }  # fmt: skip
+    titles = ("Functions", "Runs and what they hold", "Roles to implement", "Options and figures", "Records", "Errors")
+    groups: dict[str, list[tuple[str, Any]]] = {title: [] for title in titles}
     for name, value in values.items():
         module = str(getattr(value, "__module__", ""))
         if not isinstance(value, type):
