@@ -6,7 +6,9 @@ import asyncio
 import contextvars
 import json
 import re
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -299,13 +301,26 @@ def wait(main: Coroutine[Any, Any, T]) -> T:
         cancel.set_result(lambda: loop.call_soon_threadsafe(task.cancel))
         return await task
 
-    with ThreadPoolExecutor(1, "superalign") as thread:
+    with ThreadPoolExecutor(1, "superalign") as thread, _interruptible():
         ended = thread.submit(contextvars.copy_context().run, asyncio.run, cancellable())
         try:
             return ended.result()
         except KeyboardInterrupt:
             cancel.result()()
+            ended.exception()  # waits until all is closed
             raise
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt inside the block; an event loop's own handler would wait for the block to end."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler) if is_main else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
 
 
 def _load(path: Path, overrides: Sequence[str], base_dir: Path) -> LoadedRecipe:
