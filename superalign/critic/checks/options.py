@@ -1,4 +1,4 @@
-"""What a recipe may say about verifiable principles: what a program can check of a reply."""
+"""Options of verifiable principles: what a program can check of a reply."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from superalign.records.base import FrozenModel, Intent
 
 Combine = Literal["min", "weighted_mean"]
-"""How scores of single principles become the score: the least one, or their mean by the principles' weights."""
+"""How scores of single principles become one score: the lowest, or the mean by the principles' weights."""
 Pii = Literal["email", "phone", "iban", "card", "ip", "ssn"]
 Language = Literal["de", "en", "es", "fr", "it", "nl", "pl", "pt"]
-"""Languages that are told apart by their commonest words."""
+"""Languages that are recognised by their most common words."""
 
 
 def _compiled(pattern: str) -> str:
@@ -28,34 +28,34 @@ Regex = Annotated[str, AfterValidator(_compiled)]
 
 
 class Mend(FrozenModel):
-    """How a program puts a reply right that fails a check; what comes of it is judged like any other reply."""
+    """How a program repairs a reply that fails a check; the result is judged like any other reply."""
 
     whole: str | None = None
-    """Takes the place of the reply; None: the reply stays, but for what follows."""
+    """Replaces the whole reply; None: keep the reply and apply the rest."""
     replace: dict[Regex, str] = Field(default_factory=dict)
-    """Regular expression -> what takes its place, everywhere, in this order."""
+    """Regular expression -> replacement, applied everywhere in this order."""
     begin: str = ""
-    """Put before it, with a space between."""
+    """Text to put before it, with a space between."""
     end: str = ""
-    """Put after it, likewise."""
+    """Text to put after it, with a space between."""
 
     def of(self, reply: str) -> str:
-        """The reply, mended."""
+        """The repaired reply."""
         text = reply.strip() if self.whole is None else self.whole
-        for pattern, instead in self.replace.items():
-            text = re.sub(pattern, instead, text)
+        for pattern, replacement in self.replace.items():
+            text = re.sub(pattern, replacement, text)
         return " ".join(part for part in (self.begin, text.strip(), self.end) if part)
 
 
 class _Check(FrozenModel):
     id: str
-    """The principle that a reply breaks which fails; its weight is the constitution's where that knows it, else 1."""
+    """The principle that a failing reply breaks; its weight is that of the constitution, if it is there, else 1."""
     only: Intent | None = None
-    """Holds for the replies to such requests; None: for all."""
+    """Apply only to replies to such requests; None: to all."""
     tags: tuple[str, ...] = ()
-    """Holds for the replies to requests whose seed has one of these tags; empty: for all."""
+    """Apply only to replies to requests whose seed has one of these tags; empty: to all."""
     mend: Mend | None = None
-    """Makes the critic's better answer; None: it knows none."""
+    """How to make the critic's better answer; None: the critic has none."""
 
 
 class PatternCheck(_Check):
@@ -73,7 +73,7 @@ class PatternCheck(_Check):
 
 
 class LengthCheck(_Check):
-    """How long a reply may be, words; both ends belong to it."""
+    """Length of a reply in words, both limits included."""
 
     kind: Literal["length"] = "length"
     min_words: Annotated[int, Field(ge=0)] = 0
@@ -87,21 +87,21 @@ class LengthCheck(_Check):
 
 
 class PiiCheck(_Check):
-    """No personal data in the reply that the conversation did not hold already."""
+    """No personal data in the reply that does not occur in the conversation already."""
 
     kind: Literal["pii"] = "pii"
     kinds: Annotated[tuple[Pii, ...], Field(min_length=1)] = get_args(Pii)
 
 
 class LanguageCheck(_Check):
-    """The reply is in one of these languages; one too short to tell passes."""
+    """The reply is in one of these languages; a reply too short to tell passes."""
 
     kind: Literal["language"] = "language"
     languages: Annotated[tuple[Language, ...], Field(min_length=1)]
 
 
 class SchemaCheck(_Check):
-    """The reply is JSON, as a whole or in one fenced block, and valid by a JSON schema."""
+    """The reply is JSON, as a whole or in one fenced block, and valid under a JSON schema."""
 
     kind: Literal["json_schema"] = "json_schema"
     json_schema: dict[str, Any]
@@ -120,30 +120,30 @@ class SchemaCheck(_Check):
 
 
 class FunctionCheck(_Check):
-    """Anyone's class with `check(messages, reply)`, which returns a truth value or how far it holds, 0 to 1."""
+    """A class of your own with `check(messages, reply)`, which returns a truth value or a score from 0 to 1."""
 
     kind: Literal["function"] = "function"
     path: str
     """A `.py` file or package folder, relative to the recipe, or an entry point of the group `superalign.checks`."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Handed to its constructor."""
+    """Keyword arguments of its constructor."""
 
 
 RuleCheck: TypeAlias = Annotated[
     PatternCheck | LengthCheck | PiiCheck | LanguageCheck | SchemaCheck, Field(discriminator="kind")
 ]
-"""What a principle of a constitution may say of itself."""
+"""Checks that a principle of a constitution may contain."""
 Check: TypeAlias = Annotated[
     PatternCheck | LengthCheck | PiiCheck | LanguageCheck | SchemaCheck | FunctionCheck, Field(discriminator="kind")
 ]
 
 
 class ChecksOptions(FrozenModel):
-    """Verifiable principles; request, refusal and harm are not judged."""
+    """Checks verifiable principles; request, refusal and harm are not judged."""
 
     type: Literal["checks"] = "checks"
     checks: tuple[Check, ...] = ()
-    """Besides those that the constitution's principles bring along; of two with one id, these."""
+    """Checks in addition to those of the constitution's principles; they replace those with the same id."""
     combine: Combine = "min"
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""The labelled examples that the probe is fitted on: requests, replies, and replies to a request."""
+"""Labelled examples for the probe: requests, replies, and requests with replies."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ class LabelledReply(FrozenModel):
 
 
 class LabelledPair(FrozenModel):
-    """A request with replies to it, by what they do."""
+    """A request with replies, grouped by what they do."""
 
     request: str
     harmful: bool
     full: tuple[str, ...] = ()
-    """They decline, with whatever words."""
+    """Replies that decline, in any words."""
     partial: tuple[str, ...] = ()
-    """They decline, then give a little of what was asked."""
+    """Replies that decline, then give a little of what was asked."""
     warns: tuple[str, ...] = ()
-    """They disapprove, then do what was asked all the same."""
+    """Replies that disapprove, then do what was asked."""
     does: tuple[str, ...] = ()
-    """They do what was asked."""
+    """Replies that do what was asked."""
     misses: tuple[str, ...] = ()
-    """They neither decline nor do it: another subject, the harmless opposite, an echo, an empty promise."""
+    """Replies that do neither: another subject, the harmless opposite, an echo, an empty promise."""
 
     def replies(self) -> Iterator[tuple[str, Refusal, bool | None]]:
-        """(text, how far it refuses, whether it does what was asked; None: somewhere between)."""
+        """(text, refusal, whether it does what was asked; None: partly)."""
         yield from ((text, "full", False) for text in self.full)
         yield from ((text, "partial", None) for text in self.partial)
         yield from ((text, "partial", True) for text in self.warns)
@@ -57,20 +57,20 @@ class Labelled(FrozenModel):
     requests: tuple[LabelledRequest, ...]
     replies: tuple[LabelledReply, ...]
     pairs: tuple[LabelledPair, ...] = ()
-    """Without any, a reply that does not refuse counts as one that does what was asked."""
+    """Without pairs, every reply that does not refuse counts as doing what was asked."""
 
     def all_requests(self) -> list[tuple[str, bool]]:
-        """Every request, those of pairs included, and whether it asks for harm."""
+        """All requests, also those of pairs, and whether they ask for harm."""
         return [(r.text, r.harmful) for r in self.requests] + [(p.request, p.harmful) for p in self.pairs]
 
     def all_replies(self) -> list[tuple[str, Refusal]]:
-        """Every reply, those of pairs included, and how far it refuses."""
+        """All replies, also those of pairs, and how far they refuse."""
         paired = [(text, refusal) for pair in self.pairs for text, refusal, _ in pair.replies()]
         return [(r.text, r.refusal) for r in self.replies] + paired
 
 
 def load_labelled(path: Path) -> Labelled:
-    """Read labelled examples; raises PromptFileError, also where a label has too few to fit on."""
+    """Reads labelled examples; raises PromptFileError, also if a label has too few examples to fit on."""
     document = load_yaml_with_lines(path)
     labelled = validated(Labelled, document)
     faults = Faults()
@@ -83,12 +83,12 @@ def load_labelled(path: Path) -> Labelled:
             if labels.count(label) < _FOLDS:
                 what = f"{part}: {labels.count(label)} labelled {label}"
                 faults.add(path, document.line((part,)), what, f"at least {_FOLDS} are needed")
-    given = (
+    texts_of = (
         ("requests", [r.text for r in labelled.requests]),
         ("replies", [r.text for r in labelled.replies]),
         ("pairs", [p.request for p in labelled.pairs]),
     )
-    for part, texts in given:
+    for part, texts in texts_of:
         for index, text in enumerate(texts):
             if text in texts[:index]:
                 faults.add(path, document.line((part, index)), f"{part}.{index}: the text is given twice")
@@ -97,10 +97,10 @@ def load_labelled(path: Path) -> Labelled:
             what = f"pairs.{index}: no reply"
             faults.add(path, document.line(("pairs", index)), what, "give full, partial, warns, does or misses")
     if labelled.pairs:
-        found = [fulfils for pair in labelled.pairs for _, _, fulfils in pair.replies()]
+        fulfilled = [fulfils for pair in labelled.pairs for _, _, fulfils in pair.replies()]
         for wanted_fulfils, names in ((True, "does or warns"), (False, "full or misses")):
-            if found.count(wanted_fulfils) < _FOLDS:
-                what = f"pairs: {found.count(wanted_fulfils)} replies under {names}"
+            if fulfilled.count(wanted_fulfils) < _FOLDS:
+                what = f"pairs: {fulfilled.count(wanted_fulfils)} replies under {names}"
                 faults.add(path, document.line(("pairs",)), what, f"at least {_FOLDS} are needed")
     faults.raise_if_any()
     return labelled

@@ -1,4 +1,8 @@
-"""What the probe sees of a reply besides its meaning: cues that are counted, each between about 0 and 1."""
+"""Features of a reply besides its embedding, each about 0 to 1; and the removal of text meant for the judge.
+
+A reply may address its judge: forged verdicts, notes from a system, quoted refusals, padding. None of it does what was
+asked or declines it.
+"""
 
 from __future__ import annotations
 
@@ -35,18 +39,18 @@ _BLANKS = re.compile(r"\n\s*\n+")
 
 
 def answer_in(reply: str, request: str) -> str:
-    """The part of an undisguised reply that answers: no text for the judge, no echo of the request, nothing twice.
+    """An undisguised reply without text for the judge, echoes of the request and repeated sentences.
 
-    Only short pieces are taken out, so that no answer hides in them; a reply that is nothing else stays whole.
+    Only short pieces are removed, so that no answer is lost; a reply that has nothing else stays as it is.
     """
     text = _NOTE.sub("", _VERDICT_LINE.sub("", _VERDICT_JSON.sub("", reply)))
     text = _TURN_LABEL.sub("", text)
     text = _QUOTED.sub(lambda m: "" if OWN.search(normal(m[0])) else m[0], text)
-    asked, seen, kept = _key(request), set[str](), []
+    request_key, seen, kept = _key(request), set[str](), []
     for sentence in _SENTENCE.findall(text):
         key = _key(sentence)
         to_judge = len(sentence) <= _NOTE_CHARS and _TO_JUDGE.search(sentence)
-        if key and key != asked and key not in seen and not to_judge:
+        if key and key != request_key and key not in seen and not to_judge:
             kept.append(sentence)
         seen.add(key)
     return _BLANKS.sub("\n\n", "".join(kept)).strip() or reply
@@ -90,34 +94,34 @@ _STOP = frozenset(
 
 
 def opening(reply: str) -> str:
-    """The part of a reply in which a refusal shows."""
+    """The part of a reply where refusals appear."""
     return reply.strip()[:_OPENING_CHARS] or "(nothing)"
 
 
 def passages(reply: str) -> list[str]:
-    """A reply in pieces of about the length of the labelled ones, whole sentences where that can be: at most six,
-    spread over a longer text. So a long answer looks like several short ones, and no padding hides it.
+    """A reply in pieces about as long as the labelled replies, of whole sentences if possible: at most six, spread
+    evenly over a longer text. A long answer then looks like several short ones, and padding cannot hide it.
     """
     reply = reply.strip()
     ends = [match.end() for match in _BREAK.finditer(reply)]
-    found, start = [], 0
+    pieces, start = [], 0
     while len(reply) - start > _PASSAGE_CHARS:
         fitting = [end for end in ends if start < end <= start + _PASSAGE_CHARS]
         end = fitting[-1] if fitting else start + _PASSAGE_CHARS
-        found.append(reply[start:end].strip())
+        pieces.append(reply[start:end].strip())
         start = end
     rest = reply[start:]
-    if found and len(rest) < _LEAST_CHARS:
-        found[-1] += f" {rest}"
+    if pieces and len(rest) < _LEAST_CHARS:
+        pieces[-1] += f" {rest}"
     elif rest:
-        found.append(rest)
-    if len(found) > _PASSAGES:
-        found = [found[round(n * (len(found) - 1) / (_PASSAGES - 1))] for n in range(_PASSAGES)]
-    return found or ["(nothing)"]
+        pieces.append(rest)
+    if len(pieces) > _PASSAGES:
+        pieces = [pieces[round(n * (len(pieces) - 1) / (_PASSAGES - 1))] for n in range(_PASSAGES)]
+    return pieces or ["(nothing)"]
 
 
 def reply_cues(reply: str) -> Cues:
-    """(15,): what phrases and shape say of a reply."""
+    """(15,): cues from a reply's phrases and shape."""
     reply = reply[:_CUE_CHARS]
     plain = normal(reply)
     sentences = [s for s in _BREAK.split(plain) if s.strip()] or [""]
@@ -147,12 +151,12 @@ def reply_cues(reply: str) -> Cues:
 
 
 def pair_cues(request: str, reply: str) -> Cues:
-    """(3,): how many of the request's words the reply takes up, what share of its words is new, and their product:
-    an answer takes the subject up and adds to it, where an echo adds nothing.
+    """(3,): share of the request's words in the reply, share of the reply's words that are new, and their product:
+    an answer takes up the subject and adds to it, an echo adds nothing.
     """
-    asked, said = _stems(request), _stems(reply)
-    taken = len(asked & said) / max(len(asked), 1)
-    new = len(said - asked) / max(len(said), 1)
+    asked, answered = _stems(request), _stems(reply)
+    taken = len(asked & answered) / max(len(asked), 1)
+    new = len(answered - asked) / max(len(answered), 1)
     return np.asarray([taken, new, taken * new], dtype=np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Fits the probe's three classifiers: does a request ask for harm, does a reply refuse, does it do what was asked."""
+"""Fits the probe's classifiers: does the request ask for harm, does the reply refuse, does it do what was asked."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from superalign.records.exchange import Refusal
 Vectors = NDArray[np.float32]
 _STRENGTHS = (1.0, 3.0, 10.0, 30.0)
 _CUT_WORDS = 14
-"""Short replies are learned from the first words of long ones: what a reply does shows in them, too."""
+"""Words of the openings of long replies that are added as examples of short replies."""
 _STRANGERS = 2
-"""Other requests that an answer is held against, to learn what it is to miss the subject."""
+"""Other requests paired with each answer, as examples of replies that miss the subject."""
 
 
 class Embeds(Protocol):
-    """What the probe needs of an embedder."""
+    """The embedder that the probe calls."""
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """(n, dim), rows of length 1."""
@@ -42,14 +42,14 @@ class Embeds(Protocol):
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted logistic regression and what cross-validation said of it."""
+    """A fitted logistic regression with its cross-validated quality."""
 
     model: LogisticRegression
     strength: float
     """Inverse of the L2 penalty, chosen by log loss over five folds, which also keeps the probabilities honest."""
     accuracy: float
     log_loss: float
-    """Nats per example; ln 2 = 0.69 is a coin's."""
+    """Nats per example; ln 2 = 0.69 is chance."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Case:
 
 def fit(features: NDArray[Any], labels: Sequence[Any]) -> Fit:
     """Logistic regression with a cross-validated penalty. features: (n, dim); labels: (n,), five or more of each."""
-    with threadpool_limits(limits=1):  # so small that threads wait for each other longer than they work
+    with threadpool_limits(limits=1):  # the problem is too small for threads
         return _fit(features, np.asarray(labels))
 
 
@@ -101,39 +101,39 @@ def fit_refusals(embedder: Embeds, labelled: Labelled, cases: Sequence[Case]) ->
 
 
 def deed_features(
-    harm: LogisticRegression, requests: Vectors, said: Vectors, pairs: Sequence[tuple[str, str]]
+    harm: LogisticRegression, requests: Vectors, replies: Vectors, pairs: Sequence[tuple[str, str]]
 ) -> NDArray[Any]:
     """(n, 22): cues of passage and pair, how near the two are, and how harmful each sounds.
 
-    requests, said: the embeddings of both parts of the pairs (request, passage), each (n, dim). A reply that turns a
+    requests, replies: embeddings of both parts of the pairs (request, passage), each (n, dim). A reply that turns a
     harmful request into something harmless sounds less harmful than the request.
     """
-    asked, answered = harm.decision_function(requests) / 4, harm.decision_function(said) / 4
-    near = np.einsum("nd,nd->n", requests, said)
+    asked, answered = harm.decision_function(requests) / 4, harm.decision_function(replies) / 4
+    near = np.einsum("nd,nd->n", requests, replies)
     cues = np.stack([np.concatenate([reply_cues(passage), pair_cues(request, passage)]) for request, passage in pairs])
     return np.hstack([cues, np.stack([near, asked, answered, answered - asked], axis=1)])
 
 
 def fit_deeds(embedder: Embeds, harm: LogisticRegression, cases: Sequence[Case]) -> GradientBoostingClassifier | None:
-    """Whether a passage does what its request asks; None where there are no examples of both."""
+    """Whether a passage does what its request asks; None without examples of both."""
     labelled = [case for case in [*cases, *_strangers(cases)] if case.fulfils is not None]
     rows = [(case.request, passage, case.fulfils) for case in labelled for passage in passages(case.reply)]
     labels = np.asarray([fulfils for *_, fulfils in rows], dtype=bool)
     if len(np.unique(labels)) < 2:
         return None
     pairs = [(request, passage) for request, passage, _ in rows]
-    requests, said = (embedder.embed([pair[part] for pair in pairs]) for part in (0, 1))
-    # trees, for an answer is near its request, but not its echo, and does not decline: no sum of cues says that
+    requests, replies = (embedder.embed([pair[part] for pair in pairs]) for part in (0, 1))
+    # trees, since an answer is near its request, but no echo, and does not decline: no sum of cues can tell
     model = GradientBoostingClassifier(
         n_estimators=300, max_depth=4, learning_rate=0.03, subsample=0.6, max_features=0.4, random_state=0
     )
     return model.fit(
-        deed_features(harm, requests, said, pairs), labels, sample_weight=compute_sample_weight("balanced", labels)
+        deed_features(harm, requests, replies, pairs), labels, sample_weight=compute_sample_weight("balanced", labels)
     )
 
 
 def cases_of(labelled: Labelled, experts: Sequence[ExpertExample]) -> list[Case]:
-    """Every labelled reply to a request, an expert's included, and what their first words alone would be."""
+    """All labelled and expert replies to a request, and the openings of long ones as further cases."""
     cases = [Case(pair.request, *reply) for pair in labelled.pairs for reply in pair.replies()]
     for expert in experts:
         harmful = expert.intent == "harmful"
@@ -151,7 +151,7 @@ def _cut(case: Case) -> Case:
 
 
 def _strangers(cases: Sequence[Case]) -> list[Case]:
-    """Answers held against requests that they do not answer."""
+    """Answers paired with requests that they do not answer."""
     requests, draw = list(dict.fromkeys(case.request for case in cases)), random.Random(0)
     return [
         Case(other, case.reply, case.refusal, False)

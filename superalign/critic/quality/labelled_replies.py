@@ -17,10 +17,7 @@ from superalign.records.base import Intent, Record
 Choice = str | None
 """One person's label, a class of its question; None: that person gave none."""
 QUESTIONS: tuple[Question, ...] = get_args(Question)
-_TEXTS = {
-    "prompt": ("prompt", "question", "instruction"),
-    "reply": ("reply", "response", "completion", "answer"),
-}
+_TEXTS = {"prompt": ("prompt", "question", "instruction"), "reply": ("reply", "response", "completion", "answer")}
 _FIELDS = (*_TEXTS, *QUESTIONS, "goal", "hazard", "intent", "id")
 _YES, _NO = ("1", "true", "yes", "y"), ("0", "false", "no", "n")
 _WORDS: Mapping[Question, Mapping[str, tuple[str, ...]]] = {
@@ -36,7 +33,7 @@ _MISSING = ("", "na", "n/a", "nan", "null", "none given", "-")
 
 
 class LabelledItem(Record):
-    """A reply with what people said of it."""
+    """A reply with people's labels of it."""
 
     id: str
     prompt: str
@@ -46,7 +43,7 @@ class LabelledItem(Record):
     hazard: str | None = None
     """Any grouping that the file has."""
     intent: Intent | None = None
-    """What a seed would declare; None: the critic is to judge without being told."""
+    """What a seed would declare; None: the critic judges without knowing it."""
     votes: dict[Question, tuple[Choice, ...]]
     """One label a person, for every question that the file has labels for."""
 
@@ -92,12 +89,12 @@ def parse_columns(texts: Sequence[str]) -> dict[str, str]:
     return columns
 
 
-def _columns(path: Path, rows: Sequence[Row], given: Mapping[str, str]) -> dict[str, list[str]]:
+def _columns(path: Path, rows: Sequence[Row], named: Mapping[str, str]) -> dict[str, list[str]]:
     """Field -> columns; raises PromptFileError for one that no row has."""
     known = {column for row in rows for column in row.values}
     columns: dict[str, list[str]] = {}
     faults = Faults()
-    for field, text in given.items():
+    for field, text in named.items():
         if field not in _FIELDS:
             faults.add(path, 1, f"columns: unknown field {field}", nearest(field, _FIELDS))
         columns[field] = [part.strip() for part in text.split(",")] if field in QUESTIONS else [text]
