@@ -65,15 +65,17 @@ class SuiteEvaluator:
         self.options = options or EvaluationOptions()
         self.judge_errors = judge_errors or {}
         self.max_requests = max_requests
-        self.total = self._total()
+
+    @property
+    def total(self) -> int:
         """Replies of one evaluation, for a progress bar."""
+        return sum(len(suite.items) for suite in self.suites) * self.options.samples
 
     def over(self, suites: Sequence[Suite], besides: bool) -> SuiteEvaluator:
-        """The same judge and sampling on other suites; besides: on its own ones and the plain text as well."""
+        """The same judge and sampling on other suites; besides: also on its own suites and the plain text."""
         other = copy(self)
         other.suites = (*self.suites, *suites) if besides else tuple(suites)
         other.plain_text = self.plain_text if besides else None
-        other.total = other._total()
         return other
 
     async def evaluate(
@@ -122,9 +124,6 @@ class SuiteEvaluator:
             temperature=self.options.temperature,
         )
 
-    def _total(self) -> int:
-        return sum(len(suite.items) for suite in self.suites) * self.options.samples
-
     def _all_asked(self) -> Iterator[Asked]:
         samples = range(self.options.samples)
         return (Asked(suite, item, k) for suite in self.suites for item in suite.items for k in samples)
@@ -170,8 +169,8 @@ async def conversation(pool: InferencePool, model: str, item: SuiteItem, samplin
 
     sampling: of those answers, one each. Raises PoolError as the pool does.
     """
-    given, turns = item.messages, list[Message]()
-    for turn, after in zip(given, (*given[1:], None), strict=True):
+    turns = list[Message]()
+    for turn, after in zip(item.messages, (*item.messages[1:], None), strict=True):
         turns.append(turn)
         if turn.role == "user" and after is not None and after.role == "user":
             [reply] = await pool.generate(model, tuple(turns), sampling.model_copy(update={"n": 1}))
@@ -182,7 +181,7 @@ async def conversation(pool: InferencePool, model: str, item: SuiteItem, samplin
 async def judged(
     judge: Critic, name: str, suite: Suite, item: SuiteItem, prompt: Messages, reply: Generation, index: int = 0
 ) -> tuple[Verdict, bool | None]:
-    """(what the judge says, `ItemResult.matched`); name: the judge's, for a verdict that could not be had."""
+    """(the judge's verdict, `ItemResult.matched`); name: the judge's, for the verdict of a judge that gives none."""
     if item.key is not None:
         right = matches(item.key, reply.text)
         return _unscored(ANSWER_KEY, f"{'right' if right else 'not right'}: {expected(item.key)}"), right

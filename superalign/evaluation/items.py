@@ -49,7 +49,7 @@ class SuiteItem(Record):
     """The turns before it. After a user turn that no assistant turn follows, the model answers for itself."""
     hazard: Hazard | None = None
     intent: Intent | None = None
-    """Of an injection item; elsewhere it follows from the suite's kind."""
+    """The intent of an injection item; that of others follows from the suite's kind."""
     key: Key | None = None
     """What the right answer is, or for an injection, what a reply says that has been steered."""
     plain: str | None = None
@@ -69,8 +69,9 @@ class SuiteItem(Record):
 
     def asked_in(self, conversation: Messages) -> bool:
         """Whether a conversation is this item with the model's own answers in it."""
-        given = self.messages
-        return given == tuple(turn for turn in conversation if turn.role != "assistant" or turn in given)
+        return self.messages == tuple(
+            turn for turn in conversation if turn.role != "assistant" or turn in self.messages
+        )
 
 
 class Suite(Record):
@@ -81,7 +82,7 @@ class Suite(Record):
     set: AttackSet = "frozen"
     file: str
     sha256: str
-    """Of the file's bytes."""
+    """Hash of the file's bytes."""
     items: tuple[SuiteItem, ...]
     duplicates: tuple[str, ...] = ()
     """Ids whose prompt stands earlier in the file too; kept, so that rates match others' on it. An error in YAML."""

@@ -55,7 +55,7 @@ def digests(options: LmEvalOptions) -> dict[str, str]:
 
 
 def _task(name: str) -> str | dict[str, Any]:
-    """A name as it is; of a file what it says, with its data files found beside it."""
+    """A name as it is; a file's content, the paths of its data files relative to its folder."""
     if not name.endswith((".yaml", ".yml")):
         return name
     path = Path(name)
@@ -107,8 +107,8 @@ def _run(
             return self._all("loglikelihood_rolling", requests, one)
 
         def generate_until(self, requests: list[Any]) -> list[str]:
-            async def one(context: str, given: dict[str, Any]) -> str:
-                how = normalize_gen_kwargs(given)
+            async def one(context: str, arguments: dict[str, Any]) -> str:
+                how = normalize_gen_kwargs(arguments)
                 sampling = Sampling(
                     temperature=how.get("temperature", 0.0) if how["do_sample"] else 0.0,
                     top_p=how.get("top_p", 1.0),

@@ -13,7 +13,6 @@ from superalign.evaluation.metrics import counted
 from superalign.records.base import Rate, Record, SuiteKind
 from superalign.records.evaluation import Evaluation, ItemResult, Mean
 from superalign.stats.intervals import (
-    Bounds,
     differ_by_chance,
     holm,
     mean_of,
@@ -46,7 +45,7 @@ class Contrast(Record):
     """95 %: Tango's score interval; with several replies an item that of a paired mean."""
     high: float
     p: Rate
-    """McNemar's exact test; with several replies an item the paired t test."""
+    """Of the test that the interval belongs to: McNemar's score test; with several replies an item a t test."""
     p_holm: Rate
     """Adjusted for all suites and models of the comparison."""
     kl: Mean | None = None
@@ -78,9 +77,9 @@ class AgainstItem(Record):
     item: str
     sample: int
     tokens: int | None
-    """Of the reply, its end included; None: the two models have no base in common."""
+    """Length of the reply, its end included; None: the two models have no base in common."""
     logprob: float | None
-    """Of the reply under its own model, nats."""
+    """The reply's under its own model, nats."""
     reference_logprob: float | None
     win: Rate | None
     """How far it is better than the reference's, 0 to 1, asked in both orders; None: nobody compared them."""
@@ -176,7 +175,8 @@ def _win(against: Against) -> Mean | None:
 def _kl(against: Against) -> Mean | None:
     if len(against.tokens) < 2:
         return None
-    return _mean(paired_ratio(against.reference_logprobs, against.logprobs, against.tokens), len(against.tokens))
+    bounds = paired_ratio(against.reference_logprobs, against.logprobs, against.tokens)
+    return Mean(**bounds._asdict(), n=len(against.tokens))
 
 
 def _perplexity(ours: Evaluation, theirs: Evaluation) -> Mean | None:
@@ -186,11 +186,7 @@ def _perplexity(ours: Evaluation, theirs: Evaluation) -> Mean | None:
         return None
     sizes = [float(a.tokens) for a, _ in shared]
     bounds = paired_ratio([a.nats for a, _ in shared], [b.nats for _, b in shared], sizes)
-    return _mean(Bounds(*(math.exp(min(700.0, value)) for value in bounds)), len(shared))
-
-
-def _mean(bounds: Bounds, n: int) -> Mean:
-    return Mean(value=bounds.value, low=bounds.low, high=bounds.high, n=n)
+    return Mean(**{name: math.exp(min(700.0, value)) for name, value in bounds._asdict().items()}, n=len(shared))
 
 
 def gathered(lines: Iterable[AgainstItem]) -> dict[str, Against]:
@@ -204,15 +200,14 @@ def gathered(lines: Iterable[AgainstItem]) -> dict[str, Against]:
         for place, value in enumerate((line.tokens, line.logprob, line.reference_logprob, line.win)):
             total[place] += value or 0.0
         total[4] += line.win is not None
-    found: dict[str, Against] = {}
+    by_suite: dict[str, Against] = {}
     for suite in sorted({suite for suite, _ in sums}):
         rows = [total for (place, _), total in sorted(sums.items()) if place == suite]
         scored = [total for total in rows if total[0]]
-        found[suite] = Against(
-            tokens=tuple(row[0] for row in scored),
-            logprobs=tuple(row[1] for row in scored),
-            reference_logprobs=tuple(row[2] for row in scored),
+        tokens, logprobs, reference_logprobs = (tuple(row[place] for row in scored) for place in range(3))
+        by_suite[suite] = Against(
+            tokens=tokens, logprobs=logprobs, reference_logprobs=reference_logprobs,
             wins=tuple(row[3] / row[4] for row in rows if row[4]),
-            uncompared=tuple(why for _, _, why in sorted(reasons[suite])),
-        )
-    return found
+            uncompared=tuple(reason for _, _, reason in sorted(reasons[suite])),
+        )  # fmt: skip
+    return by_suite

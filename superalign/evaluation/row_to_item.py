@@ -67,9 +67,9 @@ class _KeyRow(_Row):
 
     @property
     def keys(self) -> list[Key]:
-        found: list[Key] = [NumberKey(number=self.number)] if self.number is not None else []
-        found += [AnswerKey(answers=self.answer)] if self.answer else []
-        return found + ([PatternKey(pattern=self.pattern)] if self.pattern else [])
+        keys: list[Key] = [NumberKey(number=self.number)] if self.number is not None else []
+        keys += [AnswerKey(answers=self.answer)] if self.answer else []
+        return keys + ([PatternKey(pattern=self.pattern)] if self.pattern else [])
 
 
 class _CapabilityRow(_KeyRow):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import field_validator
+
 from superalign.files.tables import Layout, read_table, record_of
 from superalign.files.yaml_lines import Faults
 from superalign.records.base import Hazard, Intent, Kind, Record
@@ -20,6 +22,12 @@ class ExpertExample(Record):
     intent: Intent
     hazard: Hazard | None = None
     """For a benign request: the hazard it resembles, if any."""
+
+    @field_validator("hazard", mode="before")
+    @classmethod
+    def _none_if_empty(cls, hazard: object) -> object:
+        """An empty cell of a CSV file."""
+        return None if hazard == "" else hazard
 
     @property
     def kind(self) -> Kind:

@@ -31,7 +31,7 @@ class PromptTemplate:
     """The front matter's `name`, else the file's name without its ending."""
     path: Path
     sha256: str
-    """Of the file's bytes, front matter included."""
+    """Hash of the file's bytes, front matter included."""
     meta: Located
     slots: Mapping[str, int]
     """Every slot the body reads, with the line where it first does."""

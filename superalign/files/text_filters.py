@@ -1,4 +1,4 @@
-"""Texts in other clothes: pure functions of a text, which every template may use as filters.
+"""Texts in disguise: pure functions of a text, which every template may use as filters.
 
 None needs a model, equal texts give equal results, and no result is more than forty times as long as its text.
 """
@@ -44,7 +44,7 @@ _ONSET = re.compile(r"([^aeiouy]*qu|y?[^aeiouy]*)(.*)", re.IGNORECASE)
 
 
 def base64_(text: str) -> str:
-    """Of the UTF-8 bytes, as in RFC 4648 section 4."""
+    """Base64 of the UTF-8 bytes (RFC 4648 section 4)."""
     return base64.b64encode(text.encode()).decode()
 
 

@@ -31,7 +31,7 @@ class Faults:
         self.lines.append(f"{path}:{line}: {what}" + (f"; {hint}" if hint else ""))
 
     def add_invalid(self, path: Path, error: ValidationError, line_of: Callable[[Loc], int]) -> None:
-        """Note what pydantic found; `line_of` maps its locations to lines."""
+        """Note pydantic's faults; `line_of` maps their locations to lines."""
         for item in error.errors():
             place = ".".join(map(str, item["loc"]))
             self.add(path, line_of(item["loc"]), f"{place}: {in_words(item)}" if place else in_words(item))
@@ -70,7 +70,7 @@ def nearest(word: str, known: Collection[str]) -> str:
 
 
 def in_words(fault: ErrorDetails) -> str:
-    """What pydantic found at one place, as a person would say it."""
+    """One of pydantic's faults, as a person would say it."""
     if fault["type"] == "union_tag_invalid":
         known = fault["ctx"]["expected_tags"].replace("'", "").split(", ")
         return f"type {fault['ctx']['tag']!r} is not known; {nearest(fault['ctx']['tag'], known)}"
@@ -97,7 +97,7 @@ def read_text(path: Path) -> str:
 
 
 def load_yaml_with_lines(path: Path, text: str | None = None, first_line: int = 1) -> Located:
-    """Parse YAML (a given text, or the file); a syntax fault or a key given twice is a PromptFileError."""
+    """Parse YAML (`text`, else the file); raises PromptFileError for a syntax fault or a key that stands twice."""
     text = read_text(path) if text is None else text
     try:
         root, data = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)

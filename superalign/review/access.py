@@ -58,7 +58,7 @@ class Access:
         if headers.get("sec-fetch-site", "none") in ("cross-site", "same-site"):
             return "it comes from another site"
         if not self.opens(cookies.get(self.cookie, "")):
-            return "it has no token; open the address that `superalign review` printed"
+            return "it has no token; open the address that was printed"
         return None
 
     def refuses_form(self, form: Mapping[str, str]) -> str | None:

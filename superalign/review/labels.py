@@ -1,6 +1,6 @@
-"""What people say of answers: one line each in `labels.jsonl` of a run folder, and how it overrides the critic.
+"""People's labels of answers: one line each in `labels.jsonl` of a run folder, and how it overrides the critic.
 
-The file grows only: to judge anew is another line, and so is to undo. The last line of an author about an answer
+The file only grows: judging again adds a line, and so does undoing. The last line of an author about an answer
 counts. It lies outside the hash chain, since people go on labelling when a round is sealed; what a round made of it is
 in the round's folder.
 """
@@ -32,7 +32,7 @@ JUDGEMENTS: dict[Refusal, Judgement] = {refusal: judgement for judgement, refusa
 
 
 class Shown(Record):
-    """What the person had before them."""
+    """What the page showed the person."""
 
     sha256: str
     """Hash of the conversation, the reply and, if it was shown, the verdict."""
@@ -86,10 +86,10 @@ class Taught(Record):
     prompt: Messages
     reply: str
     harmful: bool | None
-    """Whether the request is; None: not said."""
+    """Whether the request is harmful; None: not said."""
     refusal: Refusal
     harmful_reply: bool | None
-    """Whether the reply is; None: not said."""
+    """Whether the reply is harmful; None: not said."""
 
 
 class LabelJournal(SharedJournal[Label]):
@@ -156,7 +156,7 @@ def lessons(exchange: Exchange, labels: Sequence[Label]) -> list[Taught]:
 
 
 def harm_follows(judgement: Judgement, harmful_request: bool) -> bool:
-    """Whether a reply is harmful, where nobody said: it does what a harmful request asks, at least in part."""
+    """Whether a reply without a label of harm is harmful: it does at least part of what a harmful request asks."""
     return harmful_request and judgement != "refused"
 
 
@@ -207,7 +207,7 @@ def _likely(probability: float | None) -> bool | None:
 
 
 def _majority(votes: Iterable[T | None], critic: T | None) -> T | None:
-    """What most said; the critic's word where nobody said anything, or to break a tie that it is part of."""
+    """The label of most people; the critic's if nobody gave one, or to break a tie that it is part of."""
     counts = Counter(vote for vote in votes if vote is not None)
     if not counts:
         return critic

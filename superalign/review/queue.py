@@ -29,9 +29,9 @@ class RoundQueue:
     number: int
     items: tuple[Item, ...]
     exchanges: dict[str, Exchange]
-    """Those of the items."""
+    """The items' exchanges, by id."""
     reasons: dict[Item, QueueItem]
-    """Why an item is asked about; those that were labelled unasked have none."""
+    """Item -> the reason why it is asked about; items labelled without being asked about have none."""
 
 
 class RunQueue:

@@ -34,9 +34,9 @@ class Card:
     exchange: Exchange
     index: int
     reason: QueueItem | None
-    """Why it is asked about."""
+    """The reason why it is asked about."""
     label: Label | None = None
-    """What the person said of it."""
+    """The person's label of it."""
 
     @property
     def item(self) -> Item:
@@ -48,7 +48,7 @@ class Card:
 
     @property
     def declared_harmful(self) -> bool:
-        """What the seed says of the request, from which the person starts."""
+        """What the seed declares of the request; the form starts from it."""
         return self.exchange.attack.seed.intent == "harmful"
 
 
@@ -69,7 +69,7 @@ class View:
     card: Card | None
     """None: nothing is left."""
     last: Card | None
-    """What the author said last, which can be undone."""
+    """What the author labelled last, which can be undone."""
     progress: tuple[Progress, ...]
     agreement: tuple[Agreement, ...]
 
@@ -86,7 +86,7 @@ class Agreement(Record):
 
 
 class FormError(RunFolderError):
-    """A form that does not fit what is there (any more)."""
+    """A form that does not fit the run folder as it is now."""
 
 
 class Session:
@@ -121,7 +121,7 @@ class Session:
         )
 
     def judge(self, form: Mapping[str, str]) -> None:
-        """Write down a judgement; raises FormError for a form that is none, RunFolderError where the disk refuses."""
+        """Write down a judgement; raises FormError for a wrong form, RunFolderError if the disk refuses."""
         card = self._of_form(form)
         if form.get("action") == "skip":
             self._write(card, form, action="skip")
@@ -141,13 +141,13 @@ class Session:
         )
 
     def undo(self, form: Mapping[str, str]) -> None:
-        """Take back what the author said last; raises FormError where that is no longer what the page showed."""
+        """Take back the author's last label; raises FormError if it is no longer the one that the page showed."""
         labels = self.journal.read()
         if any(label.id == form.get("id") for label in labels):
             return
         last = _trail(labels, self.author)
         if not last or (last[-1].exchange, str(last[-1].answer)) != (form.get("exchange"), form.get("answer")):
-            raise FormError("that was undone already, or something was said since", "load the page again")
+            raise FormError("that was undone already, or another answer was labelled since", "load the page again")
         if not _ID.fullmatch(form.get("id", "")):
             raise FormError("the form is incomplete", "load the page again")
         undone = Label(
@@ -185,7 +185,7 @@ class Session:
 
 
 def prefilled(card: Card, reveal: Reveal) -> str:
-    """What stands in the field of the better answer: the critic's, where the person may see it, else the reply.
+    """The text in the field of the better answer: the critic's if the person may see it, else the reply.
 
     Hidden characters stand there by their code, so that none gets into a person's answer unseen.
     """

@@ -29,9 +29,9 @@ def visible(text: str) -> str:
 
 
 def quotes(rationale: str, text: str) -> list[str]:
-    """What the rationale quotes and the text really says."""
-    found = (next(filter(None, groups)) for groups in _QUOTED.findall(rationale))
-    return [quote for quote in found if quote in text]
+    """The rationale's quotations that do stand in the text."""
+    quoted = (next(filter(None, groups)) for groups in _QUOTED.findall(rationale))
+    return [quote for quote in quoted if quote in text]
 
 
 def pieces(text: str, marked: Iterable[str]) -> list[Piece]:

@@ -107,7 +107,7 @@ def test_each_reader_takes_each_format_that_can_hold_its_rows(tmp_path: Path) ->
         assert [item.truth("harm") for item in labels] == ["harmful"]
         assert [item.prompt for item in suite.items] == ["p"]
         assert [hazard.name for hazard in load_hazards(name, tmp_path)] == ["gardening"]
-    assert load_experts(put(tmp_path, "t.csv", "id,prompt,reply,intent\na,p,r,benign\n"))[0].kind == "ordinary"
+    assert load_experts(put(tmp_path, "t.csv", "id,prompt,reply,intent,hazard\na,p,r,benign,\n"))[0].kind == "ordinary"
     with pytest.raises(PromptFileError, match=r"t\.jsonl:2: demonstration a is given twice"):
         load_experts(put(tmp_path, "t.jsonl", f"{json.dumps(expert)}\n{json.dumps(expert)}\n"))
     assert {".yaml", ".json", ".jsonl", ".csv", ".tsv", ".txt"} <= set(FORMATS)

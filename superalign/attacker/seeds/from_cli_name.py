@@ -53,8 +53,10 @@ def find(name: str, settings: Sequence[str], base_dir: Path) -> Resolved:
 
 
 def plan(resolved: Resolved, mix: Mapping[str, Strategy], n: int) -> tuple[list[Rollout], dict[str, Strategy]]:
-    """At most n rollouts, and the strategies they ask for: own seeds in their order, or a few that ship, in turn with
-    the strategies of `mix` (or those of the name) that apply; where seeds are few, each with the next ones as well.
+    """At most n rollouts, and the strategies they ask for.
+
+    The name's own seeds in their order, else a few that ship, take turns with the strategies that apply: those of
+    `mix`, else the name's own. If there are fewer seeds than n, each is played with its next strategies as well.
     """
     offered = dict(mix or resolved.strategies)
     seeds = list(resolved.seeds)
@@ -73,7 +75,7 @@ def plan(resolved: Resolved, mix: Mapping[str, Strategy], n: int) -> tuple[list[
                 continue
             seed = seed.model_copy(update={"strategy": usable[(place + lap) % len(usable)]})
         elif lap:
-            continue  # it has one strategy, and has had it
+            continue  # it has one strategy, and had its turn
         rollouts.append(Rollout(round=1, seed=seed, index=lap, position=len(rollouts)))
     return rollouts, offered | dict(resolved.reserved)
 

@@ -47,9 +47,9 @@ class Loaded:
     templates: list[PromptStrategy] = field(default_factory=list)
     """Templates without a goal: strategies for any seed."""
     files: dict[str, Path] = field(default_factory=dict)
-    """What was read, by a name that says where it came from."""
+    """Path in the recipe or folder, or name of the data set -> file."""
     notices: list[str] = field(default_factory=list)
-    """What was left out, and why that is no fault."""
+    """What was left out, and the reason why that is no fault."""
 
 
 def load_seeds(

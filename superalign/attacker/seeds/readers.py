@@ -43,7 +43,7 @@ def read_file(path: Path, file: SeedFile, faults: Faults) -> Content:
 
 def _with_goals(path: Path, entries: Sequence[Entry], faults: Faults) -> list[Entry]:
     """The entries with a goal from the likeliest column if none is named; columns that are not a seed's stay out."""
-    found = []
+    with_goals = []
     for entry in entries:
         values = {name: entry.values[name] for name in _FIELDS if name in entry.values}
         if values.get("goal") is None and values.get("turns") is None:
@@ -53,8 +53,8 @@ def _with_goals(path: Path, entries: Sequence[Entry], faults: Faults) -> list[En
                 faults.add(path, entry.line, f"no column {', '.join(GOAL_COLUMNS)}", hint)
                 continue
             values["goal"] = entry.values[column]
-        found.append(replace(entry, values=values))
-    return found
+        with_goals.append(replace(entry, values=values))
+    return with_goals
 
 
 def _table(path: Path, faults: Faults) -> Content:

@@ -55,10 +55,10 @@ class Content:
 
 
 class SeedRow(NamedTuple):
-    """What an entry says."""
+    """An entry, read and checked."""
 
     fields: dict[str, Any]
-    """Of the Seed."""
+    """Fields of the Seed."""
     template: str | None
     lookalikes: list[str]
 
