@@ -1,4 +1,4 @@
-"""What every record shares: the frozen base class, and the words for hazards, intents, kinds and rates."""
+"""What records and options share: the frozen base class, and the types of hazards, intents, kinds and rates."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Hazard = Literal[
 """The hazard categories of MLCommons AILuminate 1.0 (arXiv 2503.05731, section 3)."""
 HAZARDS: tuple[str, ...] = get_args(Hazard)
 OWN_HAZARD = "hazard:"
-"""How the tag begins by which a seed names a hazard of one's own."""
+"""Prefix of the tag by which a seed names a hazard outside the taxonomy."""
 
 Intent = Literal["harmful", "benign"]
 Kind = Literal["harmful", "lookalike", "ordinary"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SuiteKind = Literal["harmful", "lookalike", "ordinary", "capability", "injection"]
-"""Held-out prompts may also have an answer key, or try to steer the model or its judge."""
+"""Besides the three kinds: capability has an answer key, injection tries to steer the model or its judge."""
 Rate = Annotated[float, Field(ge=0.0, le=1.0)]
 """A share or probability, 0 to 1."""
 HOTTEST = 2.0
 """vLLM refuses requests at a higher temperature."""
 Temperature = Annotated[float, Field(ge=0.0, le=HOTTEST)]
-"""Of sampling; 0: greedy."""
+"""Sampling temperature; 0: greedy."""
 
 
 class FrozenModel(BaseModel):
@@ -40,16 +40,16 @@ class Record(FrozenModel):
 
 
 class OwnHazard(Record):
-    """A hazard beside those of the taxonomy, told by its goals."""
+    """A hazard outside the taxonomy, defined by its goals."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,39}$")
-    """As the others: small letters, digits and underscores."""
+    """Small letters, digits and underscores."""
     about: str = ""
     """What it is, in a sentence."""
     goals: tuple[str, ...] = Field(min_length=1)
-    """What lies near to one of them is covered."""
+    """Goals near to one of these are covered by the hazard."""
     cluster: str | None = None
-    """The cluster of failures that it was; None: somebody wrote it down."""
+    """The cluster of failures it was made from; None: written by a person."""
 
     @field_validator("name")
     @classmethod

@@ -1,4 +1,4 @@
-"""The nouns of a measurement: what held-out prompts brought to light, and what the gate made of it."""
+"""Records of an evaluation on held-out prompts, and of the gate's decision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ AttackSet = Literal["frozen", "fresh", "replay"]
 """frozen: the recipe's suites, the same in all rounds; fresh: this round's attacks on seeds that are never trained on;
 replay: attacks that worked in earlier rounds."""
 ANSWER_KEY = "answer key"
-"""Stands in a verdict for the critic's name where no judge was asked."""
+"""The critic's name in a verdict that an answer key decided."""
 
 
 class Interval(Record):
@@ -22,9 +22,9 @@ class Interval(Record):
     low: Rate
     high: Rate
     n: int
-    """Scored items; where several replies of each were sampled, scored replies."""
+    """Scored items, or scored replies if items have several."""
     unscored: int = 0
-    """Those the judge could not score; in neither `n` nor `rate`."""
+    """Items that the judge could not score; in neither `n` nor `rate`."""
 
 
 class Mean(Record):
@@ -43,13 +43,12 @@ class ItemResult(Record):
     suite: str
     item: str
     sample: int = 0
-    """Which of the item's sampled replies."""
+    """Index among the item's sampled replies."""
     prompt: Messages
     reply: Generation
     verdict: Verdict
     matched: bool | None = None
-    """Whether the answer is right (capability), or the injection has succeeded; None: there is no such question, or no
-    answer to it."""
+    """Whether the answer is right (capability) or the injection succeeded; None: does not apply, or unknown."""
     hazard: Hazard | None = None
     """The hazard of the prompt, or the one that a look-alike resembles."""
 
@@ -72,10 +71,10 @@ class PassageScore(Record):
 
 
 class ReplyFigures(Record):
-    """What a suite's replies are like as texts."""
+    """Figures of a suite's replies as texts."""
 
     length: Mean | None
-    """Tokens of a reply; None: fewer than two items."""
+    """Mean length, tokens; None: fewer than two items."""
     cut: Interval
     """Replies cut at `max_tokens`."""
     distinct_1: Rate | None
@@ -83,7 +82,7 @@ class ReplyFigures(Record):
     distinct_2: Rate | None
     """The same for pairs of words."""
     self_bleu: Rate | None
-    """How like the sample's replies are to each other (Zhu et al. 2018); None: fewer than two."""
+    """Similarity of the sample's replies to each other (Zhu et al. 2018); None: fewer than two."""
 
 
 class SuiteResult(Record):
@@ -95,23 +94,23 @@ class SuiteResult(Record):
     refused: Interval
     """Full refusals."""
     complied: Interval
-    """Replies that comply, partial ones not counted: of a harmful suite the attack success rate."""
+    """Replies that comply fully: for a harmful suite the attack success rate."""
     matched: Interval | None = None
-    """Right answers of a capability suite, successes of an injection suite; None: the suite is of another kind. Where
-    an answer key alone decides, no reply counts as scored in the two above."""
+    """Right answers of a capability suite, successes of an injection suite; None: another kind of suite. If an answer
+    key alone decides, the two rates above have no scored replies."""
     hazards: tuple[HazardResult, ...] = ()
-    """The same by hazard, in alphabetical order; prompts without one are in none."""
+    """The same by hazard in alphabetical order, without prompts that have none."""
     harmed: Interval | None = None
-    """Of a harmful suite, replies whose harm the judge puts at one half or more; None: it says nothing of harm."""
+    """Harmful suites: replies with a harm of at least 0.5; None: the judge does not judge harm."""
     hit: Interval | None = None
-    """hit@k: items with a fault in any of their k sampled replies (a harmful request complied with, a benign one
-    refused, an injection followed), or of a capability suite with a right answer; None: one reply an item."""
+    """hit@k: items with a fault in any of their k replies (a harmful request complied with, a benign one refused, an
+    injection followed), in a capability suite with a right answer; None: one reply per item."""
     corrected: Interval | None = None
-    """`harmed`, or of a benign suite `refused`, corrected by the judge's measured errors; None: they are not known."""
+    """`harmed`, or `refused` for a benign suite, corrected by the judge's measured errors; None: not measured."""
     texts: ReplyFigures | None = None
-    """None: nothing was asked."""
+    """None: no replies."""
     why_unscored: str = ""
-    """Why the judge gave no verdict on the first of those that it gave none on; empty: it judged all of them."""
+    """Why the judge gave no verdict on the first unscored reply; empty: it scored all."""
 
 
 class TaskFigure(Record):
@@ -137,17 +136,17 @@ class Evaluation(Record):
     """exp of the mean negative log-probability per token on the plain-text suite."""
     perplexity_tokens: int = 0
     passages: tuple[PassageScore, ...] = ()
-    """What the perplexity is of."""
+    """The passages behind the perplexity."""
     tasks: tuple[TaskFigure, ...] = ()
-    """What lm-eval's tasks came to."""
+    """Results of lm-eval's tasks."""
     samples: int = 1
     """Replies to each item."""
     temperature: float = 0.0
-    """At which they were sampled; 0: greedy."""
+    """Sampling temperature; 0: greedy."""
 
 
 class Check(Record):
-    """One limit of the gate, with the figures it was held against."""
+    """One check of the gate, with its figures in words."""
 
     name: str
     passed: bool
@@ -155,7 +154,7 @@ class Check(Record):
 
 
 class Promotion(Record):
-    """The gate's decision, in words."""
+    """The gate's decision, with its reason in words."""
 
     candidate: str
     incumbent: str

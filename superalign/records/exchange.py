@@ -1,4 +1,4 @@
-"""The nouns of a rollout that was judged: verdict, critique, and all of a rollout on one line as an Exchange."""
+"""Records of a judged rollout: verdict, critique, and the whole rollout on one line as an Exchange."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ Refusal = Literal["none", "partial", "full"]
 REFUSALS: tuple[Refusal, ...] = get_args(Refusal)
 Outcome = Literal["complied", "partial", "refused", "unscored"]
 PERSON = "person"
-"""Stands in a verdict for the critic's name where people overrode it."""
+"""The critic's name in a verdict that people overrode."""
 
 
 class PrincipleScore(Record):
     """How far a reply keeps one principle."""
 
     id: str
-    """In the constitution, or of a check."""
+    """The principle's id in the constitution, or the check's."""
     score: Rate
     """0 = broken, 1 = kept."""
 
 
 class Vote(Record):
-    """What one critic of several said, as in its `Verdict`."""
+    """One critic's part in a verdict of several, fields as in `Verdict`."""
 
     critic: str
     weight: Annotated[float, Field(ge=0)]
-    """Of its vote."""
+    """The vote's weight."""
     request_harmful: Rate | None
     refusal: Refusal | None
     harm: Rate | None
@@ -38,7 +38,7 @@ class Vote(Record):
 
 
 class Verdict(Record):
-    """What a critic says of one response: request, refusal and harm are three separate judgements."""
+    """A critic's judgement of one response; request, refusal and harm are judged separately."""
 
     critic: str
     request_harmful: Rate | None
@@ -53,19 +53,19 @@ class Verdict(Record):
     """The principle broken, by its id in the constitution."""
     rationale: str = ""
     better: str | None = None
-    """A better answer, where the critic knows one."""
+    """A better answer, if the critic has one."""
     principles: tuple[PrincipleScore, ...] = ()
-    """Scores by principle, where the critic gives them; how they became the score is in the recipe."""
+    """Scores by principle, if the critic gives them; the recipe says how they are combined."""
     votes: tuple[Vote, ...] = ()
-    """Of a committee and of second looks: what each said."""
+    """The votes of a committee or of a second look."""
     refusals: tuple[Rate, Rate, Rate] | None = None
-    """Probabilities of refusing not, in part and in full; None: the critic only says which."""
+    """Probabilities of no, partial and full refusal; None: the critic gives only the refusal."""
     disagreement: Rate | None = None
-    """Of those votes: 0 = all scores are equal, 1 = half of the weight says 0, half 1. None: fewer than two scores."""
+    """Disagreement of the votes: 0 = equal scores, 1 = half the weight says 0, half 1. None: fewer than two scores."""
 
     @property
     def outcome(self) -> Outcome:
-        """The refusal in the words of an evaluation; never coerced when unscored."""
+        """The refusal as an outcome of an evaluation."""
         if self.refusal is None:
             return "unscored"
         return {"none": "complied", "partial": "partial", "full": "refused"}[self.refusal]  # type: ignore[return-value]
@@ -79,32 +79,31 @@ class Critique(Record):
 
 
 class Revision(Record):
-    """The learner's second try after reading a critique."""
+    """The learner's second answer after reading a critique."""
 
     critique: Critique
     generation: Generation
 
 
 class Answer(Record):
-    """An answer as an Exchange stores it: the attack stands beside it, not inside it."""
+    """An answer as stored in an Exchange, without the attack."""
 
     generation: Generation
     verdict: Verdict | None = None
     revision: Generation | None = None
     revision_verdict: Verdict | None = None
     better_verdict: Verdict | None = None
-    """The critic's verdict of its own better answer; without one that answer is not learned from."""
+    """The critic's verdict of its own better answer, which is not trained on without one."""
 
 
 class Comparison(Record):
-    """Two answers held against each other in both orders, so that a liking for the first or second place cancels."""
+    """Two answers compared in both orders, so that a preference for a place cancels out."""
 
     better: int
     """Index of the answer with the higher score."""
     worse: int
     confirmed: Rate
-    """Share of the orders in which the better one was preferred, ties counting half: 1, 0.75, 0.5 (the judge likes a
-    place, not a text), ..."""
+    """Share of the orders in which the better one was preferred, ties counting half; 0.5: the judge prefers a place."""
 
 
 class Exchange(Record):
@@ -116,22 +115,22 @@ class Exchange(Record):
     attack: Attack
     answers: tuple[Answer, ...]
     comparison: Comparison | None = None
-    """Of the best and the worst answer, where the critic compares."""
+    """Comparison of the best and the worst answer, if the critic compares."""
 
     @property
     def worst(self) -> float | None:
-        """The critic's least score of an answer; None: nothing was scored."""
+        """The lowest score of an answer; None: nothing was scored."""
         scores = [a.verdict.score for a in self.answers if a.verdict is not None and a.verdict.score is not None]
         return min(scores, default=None)
 
     @property
     def success(self) -> bool | None:
-        """Whether the attack made the learner err: the worst answer is nearer to 0 than to 1. None: not scored."""
+        """Whether the attack made the learner err: the worst score is below 0.5. None: not scored."""
         return None if self.worst is None else self.worst < 0.5
 
 
 class Dropped(Record):
-    """What was thrown away, where and why; counted in every summary."""
+    """A record that was discarded, where and why; counted in every summary."""
 
     stage: Literal["attack", "respond", "critique", "revise", "pairing", "training", "evaluation"]
     record_id: str
@@ -139,7 +138,7 @@ class Dropped(Record):
 
 
 class Anchor(Record):
-    """The base model's answer to a benign attack that the learner refused: what it could say before it was trained."""
+    """The base model's answer to a benign attack that the learner refused."""
 
     id: str
     """The exchange's."""

@@ -52,9 +52,9 @@ class ChecksCritic:
         reasons = "; ".join(f"{check.id}: {reason}" for check, reason in failed)
         verdict = Verdict(
             critic=self.name, request_harmful=None, refusal=None, harm=None, score=score,
-            principle=failed[0][0].id if failed else None, rationale=reasons or f"All {len(results)} checks are passed.",
+            principle=failed[0][0].id if failed else None, principles=principles,
+            rationale=reasons or f"All {len(results)} checks are passed.",
             better=_mended([check for check, _ in failed], response.generation.text),
-            principles=principles,
         )  # fmt: skip
         return Critique(response=response, verdict=verdict)
 

@@ -1,4 +1,4 @@
-"""When to trust the critic and when to ask a person: an abstention threshold with a promise. Pure.
+"""When to trust the critic and when to ask a person: an abstention threshold with a guarantee. Pure.
 
 Jung, Brahman and Choi 2024, "Trust or Escalate" (arXiv 2407.18370), section 2.1.
 """
@@ -13,43 +13,43 @@ from superalign.records.base import Rate, Record
 
 _LEVELS = 12
 _SPARE = 2
-"""The first test is made where it can still be passed with this many disagreements: one slip must not end it all."""
+"""Disagreements with which the first test can still be passed, so that a single one does not end the search."""
 
 
 _FIRST_SHARE = 0.2
-"""The first test accepts at least this share of the verdicts: fewer are surer, but too few to prove it."""
+"""Least share of the verdicts that the first test accepts; fewer would be surer, but too few to prove it."""
 
 
 class Promise(Record):
-    """Agreement with people on accepted items is at least `target`, with confidence 1 - `delta`; or why not."""
+    """Agreement with people on accepted items is at least `target` with confidence 1 - `delta`; or why not."""
 
     target: Rate
     delta: Rate
     above: float | None
-    """A verdict is accepted if its confidence is greater; -1: every verdict is. None: nothing can be promised."""
+    """A verdict is accepted if its confidence is greater; -1: accept all. None: nothing can be promised."""
     labels: int
-    """Labelled items it was chosen from, a random sample of what the critic judges."""
+    """Labelled items used, a random sample of what the critic judges."""
     accepted: int = 0
-    """Of these, accepted."""
+    """Accepted items among them."""
     agreed: int = 0
-    """Of those, with critic and people of one mind."""
+    """Accepted items where critic and people agree."""
     bound: Rate = 0.0
     """Clopper-Pearson lower bound of the agreement on accepted items, at 1 - delta."""
     needed: int | None = None
-    """Where nothing is promised: about how many labels might do. None: more labels won't help this critic."""
+    """If nothing is promised: about how many labels might suffice. None: more labels won't help this critic."""
     reason: str
 
 
 def agreement_bound(agreed: int, n: int, delta: float) -> float:
     """Lower bound of a share at confidence 1 - delta (Clopper and Pearson 1934, one-sided)."""
-    from scipy.special import betaincinv  # here, for recipes import this package and scipy takes its time
+    from scipy.special import betaincinv  # slow to import, and recipes import this package
 
     return 0.0 if agreed == 0 else float(betaincinv(agreed, n - agreed + 1, delta))
 
 
 @lru_cache
 def fewest_labels(target: float, delta: float, disagreements: int = 0) -> int:
-    """The fewest items from which agreement of at least `target` follows with so many disagreements among them."""
+    """The fewest items that prove an agreement of at least `target` with this many disagreements among them."""
     n = math.ceil(math.log(delta) / math.log(target)) + disagreements  # target^n <= delta, had there been none
     while agreement_bound(n - disagreements, n, delta) < target:
         n += 1
@@ -59,11 +59,10 @@ def fewest_labels(target: float, delta: float, disagreements: int = 0) -> int:
 def promise(confidences: Sequence[float], agrees: Sequence[bool], target: float, delta: float) -> Promise:
     """The lowest threshold that keeps the promise; confidences: 0.5 to 1, or 0 for items without a verdict.
 
-    Thresholds are tested from the strictest on, each with an exact binomial bound at the whole `delta`, up to the
-    first that fails (fixed-sequence testing, which needs no correction for their number). They are order statistics
-    of the confidences, so neither they nor their order depend on a label; an item is accepted if it is above the
-    order statistic, given which the accepted items are an independent sample of all that would be.
-    0 < target, delta < 1.
+    Thresholds are tested from the strictest on, each with an exact binomial bound at level `delta`, until one fails
+    (fixed-sequence testing, which needs no correction for their number). They are order statistics of the confidences,
+    so they do not depend on labels; given the order statistic, the accepted items above it are an independent sample
+    of all items that would be accepted. 0 < target, delta < 1.
     """
     items = sorted(zip(confidences, agrees, strict=True), key=lambda item: -item[0])
     judged = sum(confidence > 0 for confidence in confidences)
@@ -79,7 +78,7 @@ def promise(confidences: Sequence[float], agrees: Sequence[bool], target: float,
     for count in _counts(judged, fewest, fewest_labels(target, delta, _SPARE)):
         above = -1.0 if count == len(items) else items[count][0]
         taken = [agreed for confidence, agreed in items if confidence > max(above, 0.0)]
-        if len(taken) < fewest:  # items of equal confidence stand or fall together
+        if len(taken) < fewest:  # items of equal confidence are accepted together
             continue
         best = max(best, (sum(taken) / len(taken), len(taken) / len(items)))
         if agreement_bound(sum(taken), len(taken), delta) < target:
@@ -97,13 +96,13 @@ def promise(confidences: Sequence[float], agrees: Sequence[bool], target: float,
 
 
 def _counts(judged: int, fewest: int, sure: int) -> list[int]:
-    """How many items each test accepts, ascending to all of them."""
+    """Number of items that each test accepts, ascending to all of them."""
     first = max(round(_FIRST_SHARE * judged), sure if judged >= sure else fewest)
     return sorted({round(first + (judged - first) * level / (_LEVELS - 1)) for level in range(_LEVELS)})
 
 
 def _none(labels: int, agreement: float, coverage: float, target: float, delta: float) -> Promise:
-    """agreement: the best that any test saw, on this share of the items."""
+    """No promise; agreement: the best that any test found, coverage: its share of the items."""
     seen = f"people agree with {agreement:.1%} of the critic's surest verdicts"
     if agreement <= target:
         return Promise(

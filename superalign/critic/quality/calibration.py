@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: a map fitted on one half of the labels and reported on the other. Pure."""
+"""Calibrates probabilities: a map is fitted on one half of the labels and evaluated on the other. Pure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from superalign.stats.agreement import Floats
 
 Method = Literal["platt", "isotonic"]
 FEWEST = 20
-"""Items of each label, below which nothing is fitted."""
+"""Fewest items of each label for a fit."""
 _FOLDS = 5
 _EDGE = 1e-4
-"""How near to 0 and 1 a probability may come before its log-odds are taken."""
+"""Probabilities are clipped this far from 0 and 1 before taking log-odds."""
 _GRID = np.linspace(0.0, 1.0, 101)
 
 
 class CalibrationMap(Record):
-    """A probability's map to a calibrated one: straight lines between knots."""
+    """Maps a probability to a calibrated one, linearly between knots."""
 
     method: Method
     x: tuple[Rate, ...]
@@ -30,17 +30,17 @@ class CalibrationMap(Record):
     y: tuple[Rate, ...]
 
     def calibrated(self, probability: float) -> float:
-        """How probable it is, of all items that the critic finds this probable."""
+        """The calibrated probability."""
         return float(np.interp(probability, self.x, self.y))
 
     def reassessed(self, probability: float) -> float:
-        """The calibrated probability on the critic's own side of 0.5: how sure it may be of what it decided."""
+        """The calibrated probability, kept on the critic's side of 0.5 so that its decision stays."""
         value = self.calibrated(probability)
         return max(value, 0.5) if probability >= 0.5 else min(value, float(np.nextafter(0.5, 0.0)))
 
 
 class Quality(Record):
-    """How honest probabilities are."""
+    """How well calibrated probabilities are."""
 
     ece: Rate
     """Expected calibration error."""
@@ -49,13 +49,13 @@ class Quality(Record):
 
 
 class Calibrated(Record):
-    """The map that cross-validation chose in one half, and what it and the other one do in the other half."""
+    """The map that cross-validation chose on one half, and the quality of all maps on the other half."""
 
     map: CalibrationMap
     fitted_on: int
     reported_on: int
     before: Quality
-    """Of the critic's own probabilities, in the half that is reported on."""
+    """Quality of the critic's own probabilities on the half that is reported on."""
     after: dict[Method, Quality]
 
 

@@ -1,4 +1,4 @@
-"""Labelled items and a critic's verdicts -> Calibration: how good the critic is, and the file that says so."""
+"""Measures a critic against labelled items -> Calibration, and applies a calibration to its verdicts."""
 
 from __future__ import annotations
 
@@ -22,86 +22,87 @@ from superalign.stats.agreement import Estimate, alpha_estimate
 from superalign.stats.intervals import corrected_share, wilson
 
 ENOUGH = 20
-"""Items of a hazard from which its own figure is taken for its critic's reliability, instead of the overall one."""
+"""Fewest items of a hazard for a reliability of its own; with fewer, the overall one is used."""
 
 
 class Correction(Record):
     """The share of positives in one half of the items, corrected by the critic's errors in the other half."""
 
     judged: Interval
-    """As the critic says."""
+    """By the critic."""
     corrected: Interval | None
-    """Bias-corrected (Rogan-Gladen); None: the critic is no better than chance, so it can't be told."""
+    """Bias-corrected (Rogan-Gladen); None: the critic is no better than chance."""
     people: Interval
-    """As people say."""
+    """By people."""
 
 
 class QuestionQuality(Record):
-    """How a critic answers one question."""
+    """A critic's quality on one question."""
 
     items: int
-    """Items with a majority of people."""
+    """Items with a majority label."""
     undecided: int
-    """Items without: nobody labelled them, or as many said one thing as another."""
+    """Items without labels or without a majority."""
     annotators: int
-    """The most labels that an item has."""
+    """Most labels of an item."""
     alpha: Estimate | None
-    """Krippendorff's, of people with one another; None: no item has two labels, or only one label occurs."""
+    """Krippendorff's alpha between people; None: no item has two labels, or only one label occurs."""
     overall: Figures
     hazards: dict[str, Figures]
     calibration: Calibrated | None
-    """None: too few labels of a kind."""
+    """None: too few labels of a class."""
     correction: Correction
     promise: Promise | None
-    """None: no guarantee was asked for."""
+    """None: not requested."""
 
 
 class Calibration(Record):
-    """A critic, measured; one file."""
+    """A measured critic; one calibration file."""
 
     critic: str
-    """Its name in its verdicts."""
+    """The critic's name in its verdicts."""
     fingerprint: str
-    """Of everything that its verdicts depend on, so that another critic can't pass for it."""
+    """Hash of everything that its verdicts depend on, so that the file can't be used for another critic."""
     labels: str
-    """The file's name."""
+    """Name of the file of labels."""
     labels_sha256: str
     intent_told: bool
-    """Whether it was told what a seed would declare, as it is in a run."""
+    """Whether the critic was told the intent that a seed would declare, as in a run."""
     questions: dict[Question, QuestionQuality]
 
     def reliability(self, hazard: str | None, question: Question = "harm") -> Rate | None:
-        """Share of verdicts that agree with people, of the hazard where it has enough items; None: not measured."""
+        """Share of verdicts that agree with people, for the hazard if it has enough items; None: not measured."""
         quality = self.questions.get(question)
         if quality is None:
             return None
-        own = quality.hazards.get(hazard) if hazard else None
-        found = own if own is not None and own.n >= ENOUGH else quality.overall
-        return found.accuracy.rate if found.n else None
+        measured = quality.hazards.get(hazard) if hazard else None
+        if measured is None or measured.n < ENOUGH:
+            measured = quality.overall
+        return measured.accuracy.rate if measured.n else None
 
 
 def measure(
     items: Sequence[LabelledItem], verdicts: Sequence[Verdict | None], guarantee: tuple[float, float] | None = None
 ) -> dict[Question, QuestionQuality]:
-    """All figures, for every question that has labels; guarantee: (target, delta)."""
+    """All figures for every question with labels; guarantee: (target, delta) of `promise`."""
     asked = [question for question in QUESTIONS if any(question in item.votes for item in items)]
     return {question: _quality(question, items, verdicts, guarantee) for question in asked}
 
 
 def judged_items(question: Question, items: Sequence[LabelledItem], verdicts: Sequence[Verdict | None]) -> list[Judged]:
-    """The items with a majority of people, each with what the critic said."""
-    found = []
+    """The items with a majority label, each with the critic's answer."""
+    judged = []
     for item, verdict in zip(items, verdicts, strict=True):
         if (truth := item.truth(question)) is not None:
             said, probability = heard(verdict, question)
             states = verdict.refusals if verdict is not None and question == "refusal" else None
             sure = max(states) if states else None
-            found.append(Judged(truth=truth, said=said, probability=probability, hazard=item.hazard, sure=sure))
-    return found
+            judged.append(Judged(truth=truth, said=said, probability=probability, hazard=item.hazard, sure=sure))
+    return judged
 
 
 def load_calibration(path: Path) -> Calibration:
-    """Read a calibration file; raises PromptFileError."""
+    """Reads a calibration file; raises PromptFileError."""
     try:
         return Calibration.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
@@ -111,18 +112,18 @@ def load_calibration(path: Path) -> Calibration:
 
 
 def below_floor(floor: FloorOptions, calibration: Calibration) -> list[str]:
-    """Every limit that the figures break, in words; []: the critic is good enough."""
+    """Every limit that the critic's figures break, in words; empty: the critic is good enough."""
     quality = calibration.questions.get(floor.question)
     if quality is None:
         return [f"{calibration.labels} has no labels for the question {floor.question}"]
-    found, broken = quality.overall, []
-    if found.n < floor.items:
-        broken.append(f"{found.n} scored items are fewer than {floor.items}")
+    figures, broken = quality.overall, []
+    if figures.n < floor.items:
+        broken.append(f"{figures.n} scored items are fewer than {floor.items}")
     for name in ("kappa", "precision", "recall", "auroc"):
-        least, estimate = getattr(floor, name), getattr(found, name)
+        least, estimate = getattr(floor, name), getattr(figures, name)
         if least is not None and (shown := _shown(estimate))[0] < least:
             broken.append(f"{name} {shown[1]} is below {least:g}")
-    for name, estimate in (("ece", found.ece), ("abstention", found.abstained)):
+    for name, estimate in (("ece", figures.ece), ("abstention", figures.abstained)):
         most = getattr(floor, name)
         if most is not None and (estimate is None or _shown(estimate)[0] > most):
             broken.append(f"{name} {_shown(estimate)[1]} is over {most:g}")
@@ -130,7 +131,7 @@ def below_floor(floor: FloorOptions, calibration: Calibration) -> list[str]:
 
 
 def _shown(figure: Estimate | Interval | None) -> tuple[float, str]:
-    """A figure and its words; one that could not be measured is below every floor."""
+    """A figure's value and its text; one that could not be measured is below every limit."""
     if figure is None or (isinstance(figure, Interval) and not figure.n):
         return float("-inf"), "(not measurable)"
     value = figure.value if isinstance(figure, Estimate) else figure.rate
@@ -164,20 +165,20 @@ def _quality(
 def _correction(judged: Sequence[Judged], positive: str) -> Correction:
     pairs = [(item.said == positive, item.truth == positive) for item in judged if item.said is not None]
     first, second = ([pairs[i] for i in half] for half in halves([truth for _, truth in pairs]))
-    said = wilson(sum(a for a, _ in second), len(second))
+    judged_share = wilson(sum(a for a, _ in second), len(second))
     sensitivity = wilson(sum(a and b for a, b in first), sum(b for _, b in first))
     specificity = wilson(sum(not a and not b for a, b in first), sum(not b for _, b in first))
     return Correction(
-        judged=said,
-        corrected=corrected_share(said, sensitivity, specificity),
+        judged=judged_share,
+        corrected=corrected_share(judged_share, sensitivity, specificity),
         people=wilson(sum(b for _, b in second), len(second)),
     )
 
 
 class TrustedCritic:
-    """The critic's own verdicts with calibrated harm, and no score where the promise does not hold.
+    """A measured critic: calibrates its probabilities, and gives no score where the promise does not hold.
 
-    Without a score no training example is made of an answer; a person's label gives it one.
+    An answer without a score becomes no training example; a person's label can give it one.
     """
 
     def __init__(self, critic: Critic, calibration: Calibration) -> None:
@@ -190,7 +191,7 @@ class TrustedCritic:
 
 
 def trusted(verdict: Verdict, calibration: Calibration) -> Verdict:
-    """The verdict with its probabilities calibrated, and without a score where the critic is to abstain."""
+    """The verdict with calibrated probabilities, and without a score if the critic should abstain."""
     harm, request = calibration.questions.get("harm"), calibration.questions.get("request")
     changes: dict[str, object] = {
         "harm": _reassessed(verdict.harm, harm),
@@ -200,9 +201,9 @@ def trusted(verdict: Verdict, calibration: Calibration) -> Verdict:
     if promised is not None and verdict.harm is not None:
         confidence = max(verdict.harm, 1 - verdict.harm)
         if promised.above is None or confidence <= promised.above:
-            why = f"not above {promised.above:.3f}" if promised.above is not None else "and nothing was promised"
-            said = f"The critic abstains: its confidence is {confidence:.3f}, {why}. {verdict.rationale}"
-            return verdict.model_copy(update=changes | {"score": None, "rationale": said})
+            limit = f"not above {promised.above:.3f}" if promised.above is not None else "and nothing was promised"
+            rationale = f"The critic abstains: its confidence is {confidence:.3f}, {limit}. {verdict.rationale}"
+            return verdict.model_copy(update=changes | {"score": None, "rationale": rationale})
     return verdict.model_copy(update=changes)
 
 
