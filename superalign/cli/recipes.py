@@ -7,6 +7,7 @@ from pathlib import Path
 
 from superalign.cli.options import Json, group
 from superalign.errors import RecipeError
+from superalign.files.find import shipped_recipes
 
 SCHEMA = "recipe.schema.json"
 """Its name beside a recipe, as the recipe's first line names it to editors."""
@@ -39,7 +40,7 @@ def list_(as_json: Json = False) -> None:
     """
     from superalign.cli.format import table
 
-    rows = [{"name": path.stem, "file": str(path)} | _head(path) for path in sorted(folder().glob("*.yaml"))]
+    rows = [{"name": path.stem, "file": str(path)} | _head(path) for path in shipped_recipes().values()]
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
         return
@@ -55,18 +56,11 @@ def schema_text() -> str:
     return json.dumps(Recipe.model_json_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
-def folder() -> Path:
-    """Where the shipped recipes lie: in the package, or beside it in a clone."""
-    package = Path(__file__).parents[1]
-    assets = package / "_assets" / "recipes"
-    return assets if assets.is_dir() else package.parent / "recipes"
-
-
 def shipped(name: str) -> Path:
     """The file of a shipped recipe; raises RecipeError if there is none of that name."""
     from superalign.files.yaml_lines import nearest
 
-    known = {path.stem: path for path in folder().glob("*.yaml")}
+    known = shipped_recipes()
     if name not in known:
         raise RecipeError(f"--from {name}: no shipped recipe", nearest(name, known))
     return known[name]

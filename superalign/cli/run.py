@@ -59,18 +59,9 @@ def resume(
 
     What is finished is not done again. The recipe is the one that the run folder keeps.
     """
-    from superalign.api.start_resume import FREE, kept_recipe, note_origin, origin
-    from superalign.assembly import plan as build
-    from superalign.store.run_folder import RunFolder
+    from superalign.api.start_resume import reopened
 
-    with RunFolder.open(path) as folder:
-        recipe = kept_recipe(folder)
-        recipe = recipe.model_copy(update={"rounds": rounds}) if rounds else recipe
-        base_dir = recipe_path.resolve().parent if recipe_path else origin(path)
-        resolved, inputs = build.resolve(recipe, base_dir)
-        folder.require_same(resolved, inputs, free=FREE)
-        if recipe_path:
-            note_origin(path, recipe_path)
+    with reopened(path, recipe_path, rounds) as (recipe, base_dir, folder):
         _play(recipe, base_dir, folder, as_json)
 
 
