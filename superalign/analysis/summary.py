@@ -12,11 +12,11 @@ from typing import TypeVar
 from pydantic import Field
 
 from superalign.analysis.attacks.records import AttackReport
-from superalign.analysis.critic_judge_drift import attacked_in, divergences
 from superalign.analysis.deception_audit import Audit
 from superalign.analysis.failure_clusters import FailureReport
-from superalign.critic.quality.divergence import SIDES, Divergence, Side
+from superalign.critic.quality.divergence import SIDES, Divergence, Side, divergence
 from superalign.errors import RunFolderError
+from superalign.gate.decide import pooled
 from superalign.pairing.kind_shares import Effort
 from superalign.records.base import Rate, Record
 from superalign.records.evaluation import Evaluation, Interval, Promotion
@@ -26,10 +26,37 @@ from superalign.review.labels import Label
 from superalign.stats.intervals import corrected_share, wilson
 from superalign.store.journal import Event, Stored, read_records
 from superalign.store.manifest import Choice
-from superalign.store.round_folder import RoundFolder, read_record
+from superalign.store.round_folder import RoundFolder, read_record, round_of
 from superalign.store.run_folder import RunFolder
 from superalign.values.metrics import ValuesReport
 from superalign.values.replay import ReplayCounts, Replayed, counted
+
+
+def divergences(
+    first: Mapping[Side, Interval], this: Mapping[Side, Interval], before: Evaluation, after: Evaluation
+) -> tuple[Divergence, ...]:
+    """first, this: the critic's fault rates in two rounds; before, after: the judge's, of the attacked learners."""
+    gaps = [
+        divergence(side, first[side], this[side], old, new)
+        for side in SIDES
+        if side in first and side in this
+        if (old := _held_out(before, side)) and (new := _held_out(after, side))
+    ]
+    return tuple(gap for gap in gaps if gap is not None)
+
+
+def attacked_in(folder: RunFolder, number: int) -> int:
+    """The round that trained the checkpoint attacked in round `number`; -1: none."""
+    attacked = folder.standing(number - 1)
+    return -1 if attacked is None else round_of(attacked)
+
+
+def _held_out(evaluation: Evaluation, side: Side) -> Interval | None:
+    """The judge's rate of faults on held-out items."""
+    if side == "harmful":
+        return pooled(evaluation, ("harmful",), "complied")
+    return pooled(evaluation, ("lookalike", "ordinary"), "refused")
+
 
 _R = TypeVar("_R", bound=Record)
 

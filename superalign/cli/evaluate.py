@@ -188,13 +188,13 @@ def _question(
     temperature: float | None,
     pool: str,
 ) -> Question:
-    from superalign.critic.from_cli_name import KINDS
+    from superalign.critic.options import CRITIC_TYPES
     from superalign.pool.options import pool_from_cli_name
     from superalign.standalone.evaluate_models import Question, question_of
 
     if not pool.endswith((".yaml", ".yml")):
         one_of("--pool", pool, "auto", "vllm", "transformers")
     if not judge.endswith((".yaml", ".yml")):
-        one_of("--judge", judge, *KINDS)
+        one_of("--judge", judge, *CRITIC_TYPES)
     options = question_of(suites, plain_text, lm_eval or (), max_tokens, samples, temperature)
     return Question(options, judge, pool_from_cli_name(pool, Path.cwd()), calibration)

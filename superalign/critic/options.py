@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from superalign.critic.checks.options import ChecksOptions as ChecksOptions
 from superalign.critic.checks.options import Combine
+from superalign.errors import PromptFileError
+from superalign.files.find import prompt_path
+from superalign.files.yaml_lines import Faults, Loc, load_yaml_with_lines
 from superalign.records.base import FrozenModel, Rate, Temperature
 from superalign.records.exchange import Refusal
 
@@ -129,7 +133,7 @@ class GuardOptions(Writes):
     """Believe the seed about the request if no prompt asks the guard about it."""
     max_tokens: Annotated[int, Field(gt=0)] = 48
 
-    @field_validator("template", mode="before")
+    @field_validator("template", mode="before", json_schema_input_type=str | list[str])
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
@@ -306,3 +310,34 @@ def within(options: CriticOptions) -> Iterator[CriticOptions]:
     members = options.members if isinstance(options, CommitteeOptions) else ()
     for part in (options.first,) if isinstance(options, SecondLookOptions) else members:
         yield from within(part)
+
+
+CRITIC_TYPES = tuple(get_args(part.model_fields["type"].annotation)[0] for part in get_args(get_args(CriticOptions)[0]))
+"""All types of critics."""
+_CRITIC: TypeAdapter[CriticOptions] = TypeAdapter(CriticOptions)
+
+
+def critic_given(name: str, base_dir: Path) -> CriticOptions:
+    """Default options of the type `name`, or those in the file `name`, written as under `critic:` in a recipe.
+
+    base_dir: folder of relative file names. Raises PromptFileError with every fault in the file.
+    """
+    if name in CRITIC_TYPES:
+        try:
+            return _CRITIC.validate_python({"type": name})
+        except ValidationError as error:
+            missing = ", ".join(str(fault["loc"][-1]) for fault in error.errors())
+            raise PromptFileError(f"{name} needs options ({missing})", "name a YAML file of them") from None
+    document, faults = load_yaml_with_lines(prompt_path(name, base_dir)), Faults()
+
+    def line(loc: Loc) -> int:
+        in_file: Loc = ()
+        for part in loc:  # pydantic puts the types of critics among the parts, the file has no such level
+            in_file = (*in_file, part) if (*in_file, part) in document.lines else in_file
+        return document.line(in_file)
+
+    try:
+        return _CRITIC.validate_python(document.data)
+    except ValidationError as error:
+        faults.add_invalid(document.path, error, line)
+        raise PromptFileError("\n".join(faults.lines)) from None

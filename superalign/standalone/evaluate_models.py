@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,26 +18,27 @@ from superalign.assembly.engines import Engines, outside
 from superalign.config.critic_calibration import error_rates, fingerprint
 from superalign.config.inputs import Inputs
 from superalign.config.recipe import Recipe, RoleModel
-from superalign.critic.from_cli_name import critic_given
-from superalign.critic.options import CriticOptions
+from superalign.critic.options import CriticOptions, critic_given
 from superalign.critic.quality.report import Calibration, load_calibration
 from superalign.errors import RecipeError
-from superalign.evaluation.evaluator import OnItem, SuiteEvaluator
+from superalign.evaluation.evaluator import MAX_REQUESTS, SuiteEvaluator, as_response
 from superalign.evaluation.items import Suite
 from superalign.evaluation.lm_eval import digests
 from superalign.evaluation.metrics import Asks, Errors
 from superalign.evaluation.options import EvaluationOptions, LmEvalOptions, SuiteSource
 from superalign.evaluation.paired_comparison import AgainstItem, Compared, compare, gathered, outcomes
+from superalign.files.hashes import sha256_bytes, sha256_file
 from superalign.models.packaged import resolve as resolve_model
 from superalign.pool.options import PoolOptions
-from superalign.protocols import Comparer, Critic, InferencePool, Observer
+from superalign.protocols import Comparer, Critic, DropError, InferencePool, Observer
 from superalign.records.evaluation import Evaluation, ItemResult
 from superalign.records.training import Checkpoint
 from superalign.standalone.evaluation_folder import Asked, EvaluationFolder
-from superalign.standalone.reply_comparison import Against
-from superalign.files.hashes import sha256_bytes, sha256_file
 from superalign.store.atomic import canonical, sha256_adapter, sha256_tree
 from superalign.store.journal import Journal, read_records
+
+COMPARED_KINDS = ("lookalike", "ordinary")
+"""Kinds of suites where the judge is asked for the more helpful of two replies."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,14 @@ class Subject:
 
 @dataclass(frozen=True)
 class Question:
-    """What every model is asked, and by whom it is judged."""
+    """What every model is asked, and who judges its replies."""
 
     options: EvaluationOptions
     judge: str | CriticOptions
-    """`rules`, `probe`, or a YAML file with the options of a critic; or the options themselves."""
+    """A kind of critic (`rules`, `probe`, ...), a YAML file with a critic's options, or the options themselves."""
     pool: PoolOptions
     calibration: Path | None = None
-    """The judge's, for corrected shares."""
+    """Of the judge, for corrected shares."""
     own_judge: Critic | None = None
     """Judges instead of `judge`."""
     own_pool: InferencePool | None = None
@@ -91,14 +93,9 @@ def question_of(
         raise RecipeError(f"--{error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
 
 
-def subjects_of(models: Sequence[str]) -> list[Subject]:
+def subjects_of(models: Sequence[str | Subject]) -> list[Subject]:
     """`[NAME=]M[+ADAPTER]` as models with names of their own; raises RecipeError for fewer than two, or equal names."""
-    subjects = []
-    for spec in models:
-        named = re.fullmatch(r"([\w.-]+)=(.+)", spec)
-        model, _, adapter = (named[2] if named else spec).partition("+")
-        name = named[1] if named else Path(adapter or model).name
-        subjects.append(Subject(name, model, Path(adapter) if adapter else None))
+    subjects = [_subject(spec) if isinstance(spec, str) else spec for spec in models]
     if len(subjects) < 2:
         raise RecipeError("--model: one model is compared with nothing", "name at least two, or use `superalign eval`")
     twins = [name for name, count in Counter(one.name for one in subjects).items() if count > 1]
@@ -107,10 +104,16 @@ def subjects_of(models: Sequence[str]) -> list[Subject]:
     return subjects
 
 
+def _subject(spec: str) -> Subject:
+    named = re.fullmatch(r"([\w.-]+)=(.+)", spec)
+    model, _, adapter = (named[2] if named else spec).partition("+")
+    return Subject(named[1] if named else Path(adapter or model).name, model, Path(adapter) if adapter else None)
+
+
 async def measure(subject: Subject, question: Question, out: Path, observer: Observer) -> Evaluation:
-    """One model, in the folder `out`; goes on where an earlier call stood."""
+    """One model, in the folder `out`; goes on where an earlier call stopped."""
     sitting = Sitting.of([subject], question, observer)
-    with EvaluationFolder(out, sitting.asked(subject)) as folder:
+    with closing(EvaluationFolder(out, sitting.asked(subject))) as folder:
         if folder.finished is not None:
             return folder.finished
         async with sitting.started():
@@ -122,20 +125,19 @@ async def measure_all(
 ) -> tuple[list[Evaluation], list[Compared]]:
     """Every model in a folder of its name under `out`, and each but the first against the first."""
     sitting, first = Sitting.of(subjects, question, observer), subjects[0]
-    folders = {s.name: EvaluationFolder(out / s.name, sitting.asked(s)) for s in subjects}
-    try:
+    with ExitStack() as stack:
+        folders = {
+            s.name: stack.enter_context(closing(EvaluationFolder(out / s.name, sitting.asked(s)))) for s in subjects
+        }
         async with sitting.started():
-            found = [folders[s.name].finished or await sitting.measure(s, folders[s.name]) for s in subjects]
+            evaluations = [folders[s.name].finished or await sitting.measure(s, folders[s.name]) for s in subjects]
             for subject in subjects[1:]:
                 await sitting.against(first, subject, folders[first.name], folders[subject.name])
-        kinds = {suite.suite: suite.kind for suite in found[0].suites}
+        kinds = {suite.suite: suite.kind for suite in evaluations[0].suites}
         items = {name: outcomes(read_records(f.items, ItemResult), kinds) for name, f in folders.items()}
         against = {name: gathered(read_records(f.against, AgainstItem)) for name, f in folders.items()}
-        rest = [(s.name, evaluation) for s, evaluation in zip(subjects[1:], found[1:], strict=True)]
-        return found, compare(found[0], rest, items, against, name=first.name)
-    finally:
-        for folder in folders.values():
-            folder.__exit__(None, None, None)
+        others = [(s.name, evaluation) for s, evaluation in zip(subjects[1:], evaluations[1:], strict=True)]
+        return evaluations, compare(evaluations[0], others, items, against, name=first.name)
 
 
 @dataclass
@@ -152,7 +154,7 @@ class Sitting:
 
     @classmethod
     def of(cls, subjects: Sequence[Subject], question: Question, observer: Observer) -> Sitting:
-        """Load every file; raises PromptFileError, and RecipeError where the calibration is of another judge."""
+        """Load every file; raises PromptFileError, and RecipeError if the calibration is of another judge."""
         here = Path.cwd()
         judging = critic_given(question.judge, here) if isinstance(question.judge, str) else question.judge
         recipe = Recipe.model_validate(
@@ -175,7 +177,9 @@ class Sitting:
             model=subject.model,
             model_sha256=sha256_tree(base) if isinstance(base, Path) else None,
             adapter_sha256=sha256_adapter(subject.adapter) if subject.adapter else None,
-            suites={suite.name: _digest(suite) for suite in inputs.suites},
+            suites={  # wherever the suite's file lies
+                suite.name: sha256_bytes(canonical(suite.model_copy(update={"file": ""}))) for suite in inputs.suites
+            },
             plain_text=inputs.plain_text.sha256 if inputs.plain_text else None,
             lm_eval=options.lm_eval.model_dump(mode="json") | digests(options.lm_eval) if options.lm_eval else None,
             judge_sha256=f"own: {type(own).__qualname__}" if own else fingerprint(self.recipe, Path.cwd(), "judge"),
@@ -198,26 +202,34 @@ class Sitting:
         """Every reply that is not in the folder yet, and what all of them come to."""
         engine, name = await self._serve(subject)
         self.observer.watch(engine.stats)
-        judge, inputs = await self._judged_by(), self.inputs
+        errors: dict[Asks, Errors] = {}
+        for fault in ("harm", "refusal") if self.calibration else ():
+            if self.calibration and (rates := error_rates(self.calibration, fault)):
+                errors[fault] = rates
         evaluator = SuiteEvaluator(
-            engine, judge, self.question.judge_name, inputs.suites, inputs.plain_text, self.question.options,
-            judge_errors=self._errors(),
+            engine, await self._judged_by(), self.question.judge_name, self.inputs.suites, self.inputs.plain_text,
+            self.question.options, judge_errors=errors,
         )  # fmt: skip
         with Journal(folder.items, ItemResult) as journal:
-            note = self._noting(journal, "evaluate", evaluator.total)
-            started, tokens = time.monotonic(), engine.stats().generated_tokens
+            self.observer.phase(0, "evaluate", evaluator.total, journal.count)
+
+            async def note(item: ItemResult) -> None:
+                journal.append(item)
+                self.observer.advance()
+
+            began, tokens = time.monotonic(), engine.stats().generated_tokens
             checkpoint = Checkpoint(id=subject.name, base=subject.model)
             evaluation = await evaluator.evaluate(
                 name, checkpoint, done=journal, on_item=note, kept=folder.path / "lm_eval"
             )
-        self.observer.phase_done(time.monotonic() - started, engine.stats().generated_tokens - tokens)
+        self.observer.phase_done(time.monotonic() - began, engine.stats().generated_tokens - tokens)
         folder.finish(evaluation)
         return evaluation
 
     async def against(
         self, reference: Subject, subject: Subject, theirs: EvaluationFolder, ours: EvaluationFolder
     ) -> None:
-        """The subject's replies under the reference's weights, and the two replies held against each other."""
+        """The subject's replies under the reference's weights, and each pair of replies before the judge."""
         judge = await self._judged_by()
         comparer = judge if isinstance(judge, Comparer) else None
         same_base = resolve_model(subject.model) == resolve_model(reference.model)
@@ -231,19 +243,6 @@ class Sitting:
         started = time.monotonic()
         await work.run(engine, name, other, self.observer.advance)
         self.observer.phase_done(time.monotonic() - started, 0)
-
-    def _noting(self, journal: Journal[ItemResult], phase: str, total: int) -> OnItem:
-        self.observer.phase(0, phase, total, journal.count)
-
-        async def note(item: ItemResult) -> None:
-            journal.append(item)
-            self.observer.advance()
-
-        return note
-
-    def _errors(self) -> dict[Asks, Errors]:
-        questions: tuple[Asks, ...] = ("harm", "refusal") if self.calibration else ()
-        return {q: found for q in questions if self.calibration and (found := error_rates(self.calibration, q))}
 
     async def _serve(self, subject: Subject) -> tuple[InferencePool, str]:
         assert self._engines is not None  # inside of `started`
@@ -263,6 +262,72 @@ class Sitting:
         return self._judge
 
 
-def _digest(suite: Suite) -> str:
-    """Of its prompts, wherever its file lies."""
-    return sha256_bytes(canonical(suite.model_copy(update={"file": ""})))
+class Against:
+    """What is left to do of one model against the reference; replies are read from disk as they are needed."""
+
+    def __init__(
+        self, suites: Sequence[Suite], theirs: Path, ours: Path, target: Path, comparer: Comparer | None
+    ) -> None:
+        """theirs, ours: sorted files of replies; target: what comes of it."""
+        self._items = {(suite.name, item.id): (suite, item) for suite in suites for item in suite.items}
+        self._theirs, self._ours, self._target, self._comparer = theirs, ours, target, comparer
+        self._done = {(line.suite, line.item, line.sample) for line in read_records(target, AgainstItem)}
+        self.total = sum(1 for _ in self._waiting())
+        """Replies that are left."""
+
+    async def run(self, pool: InferencePool, model: str | None, reference: str, advance: Callable[[], None]) -> None:
+        """Score and compare all that is left; model: None if the bases differ, so that nothing can be scored."""
+        waiting = self._waiting()
+        with Journal(self._target, AgainstItem) as journal:
+
+            async def worker() -> None:
+                for ours, theirs in waiting:
+                    journal.append(await self._compared(pool, model, reference, ours, theirs))
+                    advance()
+
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(min(MAX_REQUESTS, self.total)):
+                    workers.create_task(worker())
+
+    def _waiting(self) -> Iterator[tuple[ItemResult, ItemResult | None]]:
+        """Both files are in the same order, so that one line of each is in memory."""
+        others = read_records(self._theirs, ItemResult)
+        other = next(others, None)
+        for ours in read_records(self._ours, ItemResult):
+            while other is not None and _place(other) < _place(ours):
+                other = next(others, None)
+            if _place(ours) not in self._done:
+                yield ours, other if other is not None and _place(other) == _place(ours) else None
+
+    async def _compared(
+        self, pool: InferencePool, model: str | None, reference: str, ours: ItemResult, theirs: ItemResult | None
+    ) -> AgainstItem:
+        tokens = logprob = other = None
+        if model is not None and ours.reply.text:
+            own, base = await asyncio.gather(
+                *(
+                    pool.score(name, ours.prompt, ours.reply.text, end=ours.reply.complete)
+                    for name in (model, reference)
+                )
+            )
+            tokens, logprob, other = len(own.token_logprobs), own.total, base.total
+        win, why = await self._win(ours, theirs)
+        return AgainstItem(
+            suite=ours.suite, item=ours.item, sample=ours.sample, tokens=tokens, logprob=logprob,
+            reference_logprob=other, win=win, why=why,
+        )  # fmt: skip
+
+    async def _win(self, ours: ItemResult, theirs: ItemResult | None) -> tuple[float | None, str]:
+        """How far ours is better, or why the judge does not say so."""
+        suite, item = self._items[ours.suite, ours.item]
+        if self._comparer is None or theirs is None or suite.kind not in COMPARED_KINDS or ours.prompt != theirs.prompt:
+            return None, ""
+        a, b = (as_response(suite, item, one.prompt, one.reply, k) for k, one in enumerate((ours, theirs)))
+        try:
+            return await self._comparer.compare(a, b), ""
+        except DropError as error:
+            return None, str(error)
+
+
+def _place(result: ItemResult) -> tuple[str, str, int]:
+    return result.suite, result.item, result.sample

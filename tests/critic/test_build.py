@@ -11,8 +11,7 @@ import pytest
 from superalign.assembly.plan import learner_alone
 from superalign.config.inputs import Inputs, prompt_files
 from superalign.config.recipe import Recipe, load_recipe
-from superalign.critic.from_cli_name import critic_given
-from superalign.critic.options import CommitteeOptions, ProbeOptions, RulesOptions
+from superalign.critic.options import CommitteeOptions, ProbeOptions, RulesOptions, critic_given
 from superalign.errors import PromptFileError, RecipeError
 from superalign.evaluation.options import EvaluationOptions
 from superalign.pool.options import ScriptedOptions

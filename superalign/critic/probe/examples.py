@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from superalign.files.yaml_lines import Faults, load_yaml_with_lines, validated
@@ -72,35 +72,32 @@ class Labelled(FrozenModel):
 def load_labelled(path: Path) -> Labelled:
     """Reads labelled examples; raises PromptFileError, also if a label has too few examples to fit on."""
     document = load_yaml_with_lines(path)
-    labelled = validated(Labelled, document)
-    faults = Faults()
-    requests = [(text, "harmful" if harmful else "benign") for text, harmful in labelled.all_requests()]
-    replies = [(text, str(refusal)) for text, refusal in labelled.all_replies()]
-    wanted_of = (("requests", requests, ("harmful", "benign")), ("replies", replies, ("none", "partial", "full")))
-    for part, rows, wanted in wanted_of:
-        labels = [label for _, label in rows]
-        for label in wanted:
-            if labels.count(label) < _FOLDS:
-                what = f"{part}: {labels.count(label)} labelled {label}"
-                faults.add(path, document.line((part,)), what, f"at least {_FOLDS} are needed")
-    texts_of = (
-        ("requests", [r.text for r in labelled.requests]),
-        ("replies", [r.text for r in labelled.replies]),
-        ("pairs", [p.request for p in labelled.pairs]),
-    )
-    for part, texts in texts_of:
+    labelled, faults = validated(Labelled, document), Faults()
+
+    def enough(part: str, labels: Sequence[object], wanted: Mapping[object, str]) -> None:
+        for label, words in wanted.items():
+            if (n := labels.count(label)) < _FOLDS:
+                faults.add(path, document.line((part,)), f"{part}: {n} {words}", f"at least {_FOLDS} are needed")
+
+    harmful = [harmful for _, harmful in labelled.all_requests()]
+    enough("requests", harmful, {True: "labelled harmful", False: "labelled benign"})
+    refusals = [refusal for _, refusal in labelled.all_replies()]
+    enough("replies", refusals, {refusal: f"labelled {refusal}" for refusal in ("none", "partial", "full")})
+    texts_of = {
+        "requests": [request.text for request in labelled.requests],
+        "replies": [reply.text for reply in labelled.replies],
+        "pairs": [pair.request for pair in labelled.pairs],
+    }
+    for part, texts in texts_of.items():
         for index, text in enumerate(texts):
             if text in texts[:index]:
                 faults.add(path, document.line((part, index)), f"{part}.{index}: the text is given twice")
     for index, pair in enumerate(labelled.pairs):
         if not any(pair.replies()):
-            what = f"pairs.{index}: no reply"
-            faults.add(path, document.line(("pairs", index)), what, "give full, partial, warns, does or misses")
+            hint = "give full, partial, warns, does or misses"
+            faults.add(path, document.line(("pairs", index)), f"pairs.{index}: no reply", hint)
     if labelled.pairs:
         fulfilled = [fulfils for pair in labelled.pairs for _, _, fulfils in pair.replies()]
-        for wanted_fulfils, names in ((True, "does or warns"), (False, "full or misses")):
-            if fulfilled.count(wanted_fulfils) < _FOLDS:
-                what = f"pairs: {fulfilled.count(wanted_fulfils)} replies under {names}"
-                faults.add(path, document.line(("pairs",)), what, f"at least {_FOLDS} are needed")
+        enough("pairs", fulfilled, {True: "replies under does or warns", False: "replies under full or misses"})
     faults.raise_if_any()
     return labelled

@@ -5,8 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from pathlib import Path
 
-from superalign.analysis.critic_judge_drift import attacked_in, divergences
-from superalign.analysis.summary import summarise_round
+from superalign.analysis.summary import attacked_in, divergences, summarise_round
 from superalign.critic.quality.divergence import Divergence
 from superalign.errors import TrainingError
 from superalign.gate.decide import GateOptions, decide
