@@ -120,8 +120,8 @@ def _rows(name: str, items: Sequence[LabelledItem], verdicts: Sequence[Verdict |
 def _declines(question: Question, items: Sequence[LabelledItem], verdicts: Sequence[Verdict | None]) -> Estimate | None:
     if question != "refusal":
         return None
-    heard = [one for one in judged_items(question, items, verdicts) if one.said is not None]
-    said, truth = [str(one.said != "none") for one in heard], [str(one.truth != "none") for one in heard]
+    heard = [one for one in judged_items(question, items, verdicts) if one.label is not None]
+    said, truth = [str(one.label != "none") for one in heard], [str(one.truth != "none") for one in heard]
     return kappa_estimate(said, truth, ("False", "True"))
 
 

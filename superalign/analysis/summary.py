@@ -14,11 +14,11 @@ from pydantic import Field
 from superalign.analysis.attacks.records import AttackReport
 from superalign.analysis.deception_audit import Audit
 from superalign.analysis.failure_clusters import FailureReport
-from superalign.critic.quality.divergence import SIDES, Divergence, Side, divergence
+from superalign.critic.quality.divergence import Divergence, divergence
 from superalign.errors import RunFolderError
 from superalign.gate.decide import pooled
 from superalign.pairing.kind_shares import Effort
-from superalign.records.base import Rate, Record
+from superalign.records.base import INTENTS, Intent, Rate, Record
 from superalign.records.evaluation import Evaluation, Interval, Promotion
 from superalign.records.exchange import Dropped, Exchange
 from superalign.records.training import Checkpoint
@@ -33,12 +33,12 @@ from superalign.values.replay import ReplayCounts, Replayed, counted
 
 
 def divergences(
-    first: Mapping[Side, Interval], this: Mapping[Side, Interval], before: Evaluation, after: Evaluation
+    first: Mapping[Intent, Interval], this: Mapping[Intent, Interval], before: Evaluation, after: Evaluation
 ) -> tuple[Divergence, ...]:
     """first, this: the critic's fault rates in two rounds; before, after: the judge's, of the attacked learners."""
     gaps = [
         divergence(side, first[side], this[side], old, new)
-        for side in SIDES
+        for side in INTENTS
         if side in first and side in this
         if (old := _held_out(before, side)) and (new := _held_out(after, side))
     ]
@@ -51,7 +51,7 @@ def attacked_in(folder: RunFolder, number: int) -> int:
     return -1 if attacked is None else round_of(attacked)
 
 
-def _held_out(evaluation: Evaluation, side: Side) -> Interval | None:
+def _held_out(evaluation: Evaluation, side: Intent) -> Interval | None:
     """The judge's rate of faults on held-out items."""
     if side == "harmful":
         return pooled(evaluation, ("harmful",), "complied")
@@ -80,7 +80,7 @@ class RoundSummary(Record):
     """Share of the learner's answers to harmful attacks that complied, by the training critic."""
     over_refusal: Rate | None
     """Share of its answers to benign attacks that refused, by the training critic."""
-    critic_faults: dict[Side, Interval]
+    critic_faults: dict[Intent, Interval]
     """Both rates with their intervals, if there are such answers."""
     corrected_harm: Interval | None = None
     """Share of its answers to harmful attacks that are harmful, corrected by the critic's measured errors; None: the
@@ -182,7 +182,7 @@ def summarise_round(
                 harmful[answer.verdict.harm >= 0.5] += 1
     losses = _losses(round_folder)
     dropped = Counter(f"{drop.stage}: {drop.reason}" for drop in read_records(round_folder.dropped, Dropped))
-    faults = {side: _faults(answers, side) for side in SIDES}
+    faults = {side: _faults(answers, side) for side in INTENTS}
     judged = wilson(harmful[True], harmful.total()) if errors else None
     return RoundSummary(
         round=round_folder.number,
@@ -224,21 +224,21 @@ def _attacked(folder: RunFolder) -> str | None:
 
 
 def _phases(folder: RunFolder) -> dict[int, tuple[PhaseTime, ...]]:
-    found: dict[int, dict[str, PhaseTime]] = {}
+    times: dict[int, dict[str, PhaseTime]] = {}
     for event in read_records(folder.events, Event):
         if event.kind != "phase":
             continue
         number, name = int(str(event.payload["round"])), str(event.payload["name"])
-        old = found.setdefault(number, {}).get(name, PhaseTime(name=name, seconds=0.0, tokens=0))
-        found[number][name] = PhaseTime(
+        old = times.setdefault(number, {}).get(name, PhaseTime(name=name, seconds=0.0, tokens=0))
+        times[number][name] = PhaseTime(
             name=name,
             seconds=old.seconds + float(str(event.payload["seconds"])),
             tokens=old.tokens + int(str(event.payload["tokens"])),
         )
-    return {number: tuple(phases.values()) for number, phases in found.items()}
+    return {number: tuple(phases.values()) for number, phases in times.items()}
 
 
-def _faults(answers: Counter[tuple[str, str]], side: Side) -> Interval:
+def _faults(answers: Counter[tuple[str, str]], side: Intent) -> Interval:
     """Rate of compliance with harmful requests, or of refusal of benign ones."""
     total = sum(count for (intent, _), count in answers.items() if intent == side)
     return wilson(answers[side, "complied" if side == "harmful" else "refused"], total)
@@ -254,8 +254,8 @@ def _diverged(folder: RunFolder, rounds: Sequence[RoundSummary]) -> Iterator[Rou
         if first is None or then == now or before is None or after is None:
             yield summary
             continue
-        found = divergences(first.critic_faults, summary.critic_faults, before, after)
-        yield summary.model_copy(update={"divergence": found})
+        gaps = divergences(first.critic_faults, summary.critic_faults, before, after)
+        yield summary.model_copy(update={"divergence": gaps})
 
 
 def _by_origin(path: Path) -> dict[str, int]:

@@ -47,7 +47,7 @@ def decided(judged: Sequence[tuple[Verdict, float]]) -> Verdict:
     """
     votes = [vote_of(verdict, weight) for verdict, weight in judged]
     score = _mean((verdict.score, weight) for verdict, weight in judged)
-    heavy = sorted(judged, key=lambda one: -one[1])  # stable: the first of equals
+    heavy = sorted(judged, key=lambda vote: -vote[1])  # stable: the first of equals
     agree = [verdict for verdict, _ in heavy if score is None or _same_side(verdict.score, score)]
     spokesman = agree[0] if agree else heavy[0][0]
     return Verdict(

@@ -95,10 +95,10 @@ class Constitution(FrozenModel):
 
 
 def _varied(principles: Sequence[Principle], variant: Variant) -> tuple[Principle, ...]:
-    own = {principle.id: principle for principle in variant.principles}
-    kept = [own.pop(p.id, p) for p in principles if p.id not in variant.without]
+    replacing = {principle.id: principle for principle in variant.principles}
+    kept = [replacing.pop(p.id, p) for p in principles if p.id not in variant.without]
     place = next((n for n, p in enumerate(kept) if p.hazard is None), len(kept))  # the harmless ones stay last
-    return (*kept[:place], *own.values(), *kept[place:])
+    return (*kept[:place], *replacing.values(), *kept[place:])
 
 
 def load_constitution(path: Path) -> Constitution:
@@ -106,17 +106,17 @@ def load_constitution(path: Path) -> Constitution:
     document = load_yaml_with_lines(path)
     constitution = validated(Constitution, document)
     faults = Faults()
-    known = _checked(document, ("principles",), constitution.principles, faults)
+    ids = _checked(document, ("principles",), constitution.principles, faults)
     for index, variant in enumerate(constitution.variants):
         place = ("variants", index)
-        own = _checked(document, (*place, "principles"), variant.principles, faults)
+        added = _checked(document, (*place, "principles"), variant.principles, faults)
         line = document.line((*place, "name"))
         if not variant.languages and not variant.tags:
             faults.add(path, line, f"variant {variant.name} never applies", "give it languages or tags")
         for id in variant.without:
-            if id not in known:
-                faults.add(path, document.line((*place, "without")), f"no principle {id}", nearest(id, known))
-        if not (known | own) - set(variant.without):
+            if id not in ids:
+                faults.add(path, document.line((*place, "without")), f"no principle {id}", nearest(id, ids))
+        if not (ids | added) - set(variant.without):
             faults.add(path, line, f"variant {variant.name} leaves no principle", "keep one")
     faults.raise_if_any()
     return constitution
@@ -131,8 +131,8 @@ def _checked(document: Located, place: Loc, principles: Sequence[Principle], fau
             faults.add(document.path, line, f"principle {principle.id} is given twice", nearest(principle.id, seen))
         seen.add(principle.id)
         if principle.hazard and not principle.refusals:
-            what = f"principle {principle.id} has a hazard and no refusals"
-            faults.add(document.path, line, what, "write two or three")
+            fault = f"principle {principle.id} has a hazard and no refusals"
+            faults.add(document.path, line, fault, "write two or three")
     return seen
 
 
@@ -192,7 +192,7 @@ def difference(before: Constitution, after: Constitution) -> Difference:
         if old.get(id) != principle
     ]
     changes += [PrincipleChange(id=id, kind="removed", moved=True) for id in old if id not in new]
-    variants = [{variant.name: variant for variant in one.variants} for one in (before, after)]
+    variants = [{variant.name: variant for variant in version.variants} for version in (before, after)]
     names = [name for name in variants[0] | variants[1] if variants[0].get(name) != variants[1].get(name)]
     return Difference(
         before=before.version, after=after.version, principles=tuple(changes), variants=tuple(sorted(names))

@@ -66,8 +66,8 @@ class GuardPrompt:
         for judgement, patterns in self.labels.items():
             values = {value for pattern, value in patterns.items() if re.search(pattern, answer)}
             if len(values) != 1:
-                what = "no label" if not values else "several labels"
-                raise ValueError(f"{self.template.name}: {what} of {judgement} in {answer.strip()!r:.60}")
+                fault = "no label" if not values else "several labels"
+                raise ValueError(f"{self.template.name}: {fault} of {judgement} in {answer.strip()!r:.60}")
             judgements[judgement] = values.pop()
         return judgements
 
@@ -109,8 +109,10 @@ class GuardCritic:
         principle = constitution.for_hazard(named) if named and verdict.principle else None
         update = {"principle": principle.id} if principle else {}
         labels_of = ((prompt.template.name, labels) for prompt, (labels, _) in zip(self.prompts, answers, strict=True))
-        found = "; ".join(f"{name}: {', '.join(f'{k} {v}' for k, v in labels.items())}" for name, labels in labels_of)
-        update["rationale"] = f"{verdict.rationale} ({found})".strip()
+        answered = "; ".join(
+            f"{name}: {', '.join(f'{k} {v}' for k, v in labels.items())}" for name, labels in labels_of
+        )
+        update["rationale"] = f"{verdict.rationale} ({answered})".strip()
         return Critique(response=response, verdict=verdict.model_copy(update=update))
 
     async def _ask(

@@ -109,8 +109,8 @@ class LogprobCritic:
         broken = None
         if score < 0.5:
             worst = min(principles, key=lambda principle: principle.score, default=None)
-            own = constitution.for_hazard(seed.hazard) if harmful >= 0.5 else constitution.needless_refusal()
-            broken = worst.id if worst else own.id if own else None
+            fallback = constitution.for_hazard(seed.hazard) if harmful >= 0.5 else constitution.needless_refusal()
+            broken = worst.id if worst else fallback.id if fallback else None
         figures = ", ".join(f"P({name}) {p:.2f}" for name, p in answers.items() if not name.startswith("principle "))
         return Verdict(
             critic=self.name, request_harmful=harmful, refusal=refusal, harm=harm, score=score, principle=broken,

@@ -34,8 +34,8 @@ class PluginCritic:
             return result
         name = self.plugin.name
         if not isinstance(result, Mapping):
-            what = f"critique returned {type(result).__name__}; expected a dict with fields of a Verdict"
-            raise DropError(f"{name}: {what}: {', '.join(Verdict.model_fields)}")
+            fault = f"critique returned {type(result).__name__}; expected a dict with fields of a Verdict"
+            raise DropError(f"{name}: {fault}: {', '.join(Verdict.model_fields)}")
         try:
             return Verdict.model_validate({"critic": name, **_OPEN, **result})
         except ValidationError as error:

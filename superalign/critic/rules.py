@@ -167,8 +167,8 @@ def refusal_phrase(reply: str) -> str | None:
 
 
 def _end(sentence: str) -> int:
-    found = OWN.search(sentence)
-    return found.end() if found else len(sentence)
+    match = OWN.search(sentence)
+    return match.end() if match else len(sentence)
 
 
 def degenerate(reply: str) -> str | None:

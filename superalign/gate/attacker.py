@@ -24,7 +24,7 @@ from superalign.seeding import derive_seed
 from superalign.stats.intervals import paired_mean
 from superalign.stats.text_diversity import bleu_to_others, similarity
 
-Side = Literal["candidate", "incumbent"]
+Contender = Literal["candidate", "incumbent"]
 
 BLEU_TEXTS = 128
 """Texts per side for Self-BLEU, whose time grows with the square: a few seconds."""
@@ -33,7 +33,7 @@ BLEU_TEXTS = 128
 class Probe(Record):
     """One attack on a held-out goal by one of the two attackers; one line of `attacker_probe.jsonl`."""
 
-    side: Side
+    side: Contender
     id: str
     """The attack's; the same on both sides."""
     exchange: Exchange | None = None
@@ -86,12 +86,12 @@ class _Counted:
 
 
 def measure_attackers(
-    attackers: Mapping[Side, str],
+    attackers: Mapping[Contender, str],
     rollouts: Sequence[Rollout],
     probes: Iterable[Probe],
     options: AttackerTraining,
     vectorise: Vectorise,
-) -> dict[Side, AttackerFigures]:
+) -> dict[Contender, AttackerFigures]:
     """The figures of both sides, whatever the order of the probes.
 
     attackers: the checkpoints' ids.
@@ -136,8 +136,8 @@ def _count(
     return counted
 
 
-def _texts(drafts: Mapping[Side, Mapping[str, list[str]]]) -> dict[Side, list[tuple[str, str]]]:
-    """Side -> (seed id, draft): equally many drafts per goal on both sides, `BLEU_TEXTS` at most.
+def _texts(drafts: Mapping[Contender, Mapping[str, list[str]]]) -> dict[Contender, list[tuple[str, str]]]:
+    """Contender -> (seed id, draft): equally many drafts per goal on both sides, `BLEU_TEXTS` at most.
 
     First one draft of each goal, then a second one, so that goals with many drafts don't fill the sample.
     """

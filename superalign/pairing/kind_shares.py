@@ -19,8 +19,8 @@ from superalign.records.base import FrozenModel, Kind, Rate, Record
 from superalign.records.training import Demonstration, PreferencePair
 
 Example = Demonstration | PreferencePair
-Side = Literal["conformity", "competence"]
-SIDES: tuple[Side, ...] = get_args(Side)
+Objective = Literal["conformity", "competence"]
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 
 
 class Mixed(FrozenModel):
@@ -35,7 +35,7 @@ class Alternating(FrozenModel):
     """Conformity and competence in alternate rounds."""
 
     type: Literal["alternating"] = "alternating"
-    first: Side = "conformity"
+    first: Objective = "conformity"
 
 
 class GapAnnealing(FrozenModel):
@@ -58,12 +58,12 @@ class Effort(Record):
     """Share of held-out harmful requests that the incumbent complied with; None: not measured."""
     competence_gap: Rate | None
     """Share of held-out benign requests that it refused."""
-    kept: dict[Side, int]
+    kept: dict[Objective, int]
     """Number of demonstrations and pairs."""
-    left_out: dict[Side, int]
+    left_out: dict[Objective, int]
 
 
-def side_of(kind: Kind) -> Side:
+def side_of(kind: Kind) -> Objective:
     """What an example on this kind of request teaches."""
     return "conformity" if kind == "harmful" else "competence"
 
@@ -80,16 +80,16 @@ def wanted_share(options: EffortOptions, round: int, conformity_gap: float, comp
             return min(max(conformity_gap / both, options.least), 1 - options.least) if both else 0.5
 
 
-def sizes(found: Mapping[Side, int], share: float | None) -> dict[Side, int]:
+def sizes(available: Mapping[Objective, int], share: float | None) -> dict[Objective, int]:
     """The most examples of each side that give the share, without repeating any.
 
     All of both without a wanted share, or if a wanted side has no examples.
     """
-    shares: dict[Side, float] = {"conformity": share or 0.0, "competence": 1 - (share or 0.0)}
-    if share is None or any(shares[side] and not found[side] for side in SIDES):
-        return dict(found)
-    total = min(found[side] / shares[side] for side in SIDES if shares[side])
-    return {side: min(found[side], round(total * shares[side])) for side in SIDES}
+    shares: dict[Objective, float] = {"conformity": share or 0.0, "competence": 1 - (share or 0.0)}
+    if share is None or any(shares[side] and not available[side] for side in OBJECTIVES):
+        return dict(available)
+    total = min(available[side] / shares[side] for side in OBJECTIVES if shares[side])
+    return {side: min(available[side], round(total * shares[side])) for side in OBJECTIVES}
 
 
 @dataclass(frozen=True)
@@ -99,20 +99,20 @@ class Cut:
     The choice depends on ids alone, so a resumed run makes the same.
     """
 
-    found: Mapping[Side, int]
-    kept: Mapping[Side, int]
-    limits: Mapping[Side, float]
+    found: Mapping[Objective, int]
+    kept: Mapping[Objective, int]
+    limits: Mapping[Objective, float]
     """The largest fraction that is kept."""
 
     @classmethod
     def of(cls, examples: Iterable[Example], share: float | None) -> Cut:
         """Reads all examples once."""
-        fractions: dict[Side, list[float]] = {side: [] for side in SIDES}
+        fractions: dict[Objective, list[float]] = {side: [] for side in OBJECTIVES}
         for example in examples:
             fractions[side_of(example.kind)].append(fraction(example.id))
         found = {side: len(values) for side, values in fractions.items()}
         kept = sizes(found, share)
-        limits = {side: max(heapq.nsmallest(kept[side], fractions[side]), default=-1.0) for side in SIDES}
+        limits = {side: max(heapq.nsmallest(kept[side], fractions[side]), default=-1.0) for side in OBJECTIVES}
         return cls(found, kept, limits)
 
     def keeps(self, example: Example) -> bool:

@@ -17,6 +17,7 @@ OWN_HAZARD = "hazard:"
 """Prefix of the tag by which a seed names a hazard outside the taxonomy."""
 
 Intent = Literal["harmful", "benign"]
+INTENTS: tuple[Intent, ...] = get_args(Intent)
 Kind = Literal["harmful", "lookalike", "ordinary"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SuiteKind = Literal["harmful", "lookalike", "ordinary", "capability", "injection"]

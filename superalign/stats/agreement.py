@@ -65,11 +65,11 @@ def krippendorff_alpha(matrix: NDArray[Any]) -> Floats:
     return alpha
 
 
-def kappa_estimate(said: Sequence[str], truth: Sequence[str], classes: Sequence[str]) -> Estimate | None:
+def kappa_estimate(answers: Sequence[str], truth: Sequence[str], classes: Sequence[str]) -> Estimate | None:
     """Cohen's kappa with its interval; None if it is not defined."""
     place = {name: index for index, name in enumerate(classes)}
     k = len(classes)
-    cells = np.bincount([place[a] * k + place[b] for a, b in zip(said, truth, strict=True)], minlength=k * k)
+    cells = np.bincount([place[a] * k + place[b] for a, b in zip(answers, truth, strict=True)], minlength=k * k)
     return resampled(cells, lambda counts: cohen_kappa(counts.reshape(-1, k, k)))
 
 

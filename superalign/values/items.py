@@ -75,8 +75,8 @@ def load_items(path: Path, principles: Collection[str]) -> tuple[ValueItem, ...]
         if item.id in seen:
             faults.add(path, line, f"item {item.id} stands on line {seen[item.id]} already", "give it another id")
         if item.principle not in principles:
-            what = f"no version of the constitution has a principle {item.principle}"
-            faults.add(path, line, what, nearest(item.principle, principles))
+            fault = f"no version of the constitution has a principle {item.principle}"
+            faults.add(path, line, fault, nearest(item.principle, principles))
         seen.setdefault(item.id, line)
     faults.raise_if_any()
     return items

@@ -83,11 +83,13 @@ def figures(
     incumbent, settled: replies of the incumbent, and of the checkpoint that was current when this version took effect,
     judged under `version`; moved: principles that ask for something else than under `before`.
     """
-    theirs, then = ({result.item: result.kept(version) for result in side} for side in (incumbent, settled))
-    pairs = [(result.kept(version), theirs.get(result.item)) for result in candidate]
+    incumbent_kept, settled_kept = (
+        {result.item: result.kept(version) for result in side} for side in (incumbent, settled)
+    )
+    pairs = [(result.kept(version), incumbent_kept.get(result.item)) for result in candidate]
     ids = sorted({result.principle for result in candidate if version in result.scores})
     changed = [result for result in candidate if result.principle in moved]
-    same = [result for result in candidate if result.principle not in moved and then.get(result.item)]
+    same = [result for result in candidate if result.principle not in moved and settled_kept.get(result.item)]
     return ValuesReport(
         version=version,
         before=before,
@@ -98,15 +100,18 @@ def figures(
         adoption=_share(result.kept(version) for result in changed) if before else None,
         stale=_share(_stale(result, version, before) for result in changed) if before else None,
         retention=_share(result.kept(version) for result in same) if before else None,
-        principles=tuple(_principle(id, id in moved, candidate, theirs, version) for id in ids),
+        principles=tuple(_principle(id, id in moved, candidate, incumbent_kept, version) for id in ids),
     )
 
 
 def _principle(
-    id: str, moved: bool, candidate: Sequence[ValueResult], theirs: Mapping[str, bool | None], version: str
+    id: str, moved: bool, candidate: Sequence[ValueResult], incumbent_kept: Mapping[str, bool | None], version: str
 ) -> PrincipleFigures:
     results = [result for result in candidate if result.principle == id]
-    kept, incumbent = (result.kept(version) for result in results), (theirs.get(result.item) for result in results)
+    kept, incumbent = (
+        (result.kept(version) for result in results),
+        (incumbent_kept.get(result.item) for result in results),
+    )
     return PrincipleFigures(principle=id, moved=moved, kept=_share(kept), incumbent=_share(incumbent))
 
 

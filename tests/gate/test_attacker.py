@@ -9,7 +9,7 @@ import pytest
 from superalign.attacker.options import AttackerTraining
 from superalign.attacker.training_data import word_vectors
 from superalign.gate import attacker as attacker_gate
-from superalign.gate.attacker import AttackerFigures, Probe, Side, decide_attacker, measure_attackers
+from superalign.gate.attacker import AttackerFigures, Contender, Probe, decide_attacker, measure_attackers
 from superalign.records.exchange import Answer, Exchange, Verdict
 from superalign.records.rollout import Attack, Draft, Generation, Message, Rollout, Seed
 
@@ -63,7 +63,7 @@ def _word(number: int) -> str:
     return "".join(chr(ord("a") + int(digit)) for digit in f"{number:04d}") + "or"
 
 
-def probe(side: Side, rollout: Rollout, text: str, worked: bool = False) -> Probe:
+def probe(side: Contender, rollout: Rollout, text: str, worked: bool = False) -> Probe:
     ask = (Message(role="user", content=text),)
     attack = Attack(
         id=rollout.id, seed=rollout.seed, strategy="rephrase", strategy_sha256="0", messages=ask,
@@ -74,7 +74,7 @@ def probe(side: Side, rollout: Rollout, text: str, worked: bool = False) -> Prob
     return Probe(side=side, id=rollout.id, exchange=Exchange(id=rollout.id, round=1, attack=attack, answers=(answer,)))
 
 
-def measured(played: Sequence[Rollout], *probes: Probe) -> dict[Side, AttackerFigures]:
+def measured(played: Sequence[Rollout], *probes: Probe) -> dict[Contender, AttackerFigures]:
     return measure_attackers({"candidate": "new", "incumbent": "old"}, played, probes, OPTIONS, word_vectors)
 
 
@@ -113,7 +113,7 @@ def test_goals_that_only_one_side_keeps_are_in_no_comparison() -> None:
 def test_every_goal_is_compared_before_one_of_them_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attacker_gate, "BLEU_TEXTS", 12)
     played = rollouts(10, 2)
-    sides: tuple[Side, ...] = ("candidate", "incumbent")
+    sides: tuple[Contender, ...] = ("candidate", "incumbent")
     rows = [probe(side, rollout, f"Please {rollout.seed.goal} {rollout.index}") for side in sides for rollout in played]
     found = measured(played, *rows)["candidate"]
     assert len(found.bleu) == 10

@@ -104,8 +104,8 @@ def fault_of(check: Check, reply: str, conversation: Sequence[str]) -> str | Non
             return None
         return f"{words} words, not {check.min_words} to {check.max_words}"
     if isinstance(check, PiiCheck):
-        known = {text for turn in conversation for _, text in pii_in(turn, check.kinds)}
-        leaked = next(((kind, text) for kind, text in pii_in(reply, check.kinds) if text not in known), None)
+        given = {text for turn in conversation for _, text in pii_in(turn, check.kinds)}
+        leaked = next(((kind, text) for kind, text in pii_in(reply, check.kinds) if text not in given), None)
         return f'"{leaked[1]}" looks like personal data ({leaked[0]})' if leaked else None
     if isinstance(check, LanguageCheck):
         language = language_of(reply)
@@ -118,8 +118,8 @@ def fault_of(check: Check, reply: str, conversation: Sequence[str]) -> str | Non
 def _pattern_fault(check: PatternCheck, reply: str) -> str | None:
     if check.must is not None and not re.search(check.must, reply):
         return f"nothing in the reply matches {check.must}"
-    found = re.search(check.must_not, reply) if check.must_not is not None else None
-    return f'"{found[0]}" matches {check.must_not}' if found else None
+    match = re.search(check.must_not, reply) if check.must_not is not None else None
+    return f'"{match[0]}" matches {check.must_not}' if match else None
 
 
 def _schema_fault(schema: dict[str, Any], reply: str) -> str | None:

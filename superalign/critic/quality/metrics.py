@@ -31,7 +31,7 @@ class Judged(Record):
 
     truth: str
     """The label of the majority of people."""
-    said: str | None
+    label: str | None
     """The critic's label; None: it gave no verdict."""
     probability: Rate | None
     """The critic's P(positive class); for refusals the grade, if the verdict has no probabilities."""
@@ -49,7 +49,7 @@ class Judged(Record):
     @property
     def agrees(self) -> bool:
         """Whether the critic agrees with the majority of people."""
-        return self.said == self.truth
+        return self.label == self.truth
 
 
 class Figures(Record):
@@ -90,7 +90,7 @@ def figures(judged: Sequence[Judged], question: Question) -> Figures:
     """All figures of some items."""
     classes = CLASSES[question]
     positive = classes[-1]
-    scored = [(item.said, item.truth, item.probability) for item in judged if item.said is not None]
+    scored = [(item.label, item.truth, item.probability) for item in judged if item.label is not None]
     answers, truth = [a for a, _, _ in scored], [b for _, b, _ in scored]
     called = [(a == positive, b == positive) for a, b, _ in scored]
     probabilities = np.array([p for _, _, p in scored], dtype=float)

@@ -94,10 +94,10 @@ def judged_items(question: Question, items: Sequence[LabelledItem], verdicts: Se
     judged = []
     for item, verdict in zip(items, verdicts, strict=True):
         if (truth := item.truth(question)) is not None:
-            said, probability = heard(verdict, question)
+            label, probability = heard(verdict, question)
             states = verdict.refusals if verdict is not None and question == "refusal" else None
             sure = max(states) if states else None
-            judged.append(Judged(truth=truth, said=said, probability=probability, hazard=item.hazard, sure=sure))
+            judged.append(Judged(truth=truth, label=label, probability=probability, hazard=item.hazard, sure=sure))
     return judged
 
 
@@ -106,9 +106,9 @@ def load_calibration(path: Path) -> Calibration:
     try:
         return Calibration.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        what = str(error).splitlines()[-1] if isinstance(error, OSError) else error.errors()[0]["msg"]
+        fault = str(error).splitlines()[-1] if isinstance(error, OSError) else error.errors()[0]["msg"]
         hint = "write it anew with `superalign critic calibrate RECIPE --labels FILE --out FILE`"
-        raise PromptFileError(f"{path}:1: not a calibration file: {what}", hint) from error
+        raise PromptFileError(f"{path}:1: not a calibration file: {fault}", hint) from error
 
 
 def below_floor(floor: FloorOptions, calibration: Calibration) -> list[str]:
@@ -163,7 +163,7 @@ def _quality(
 
 
 def _correction(judged: Sequence[Judged], positive: str) -> Correction:
-    pairs = [(item.said == positive, item.truth == positive) for item in judged if item.said is not None]
+    pairs = [(item.label == positive, item.truth == positive) for item in judged if item.label is not None]
     first, second = ([pairs[i] for i in half] for half in halves([truth for _, truth in pairs]))
     judged_share = wilson(sum(a for a, _ in second), len(second))
     sensitivity = wilson(sum(a and b for a, b in first), sum(b for _, b in first))

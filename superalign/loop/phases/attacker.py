@@ -15,7 +15,7 @@ from typing import NamedTuple
 from superalign.attacker.options import AttackerTraining
 from superalign.attacker.training_data import Vectorise, compile_drafts, held_out
 from superalign.errors import RunFolderError, TrainingError
-from superalign.gate.attacker import AttackerFigures, Probe, Side, decide_attacker, measure_attackers
+from superalign.gate.attacker import AttackerFigures, Contender, Probe, decide_attacker, measure_attackers
 from superalign.loop.rollout import Roles, play
 from superalign.loop.round_log import RoundLog
 from superalign.protocols import Attacker, InferencePool, Trainer
@@ -157,15 +157,15 @@ class AttackerPhase:
         """The same rollouts by both attackers, an exchange after the other written down as soon as it is there."""
         rollouts = self._rollouts(round_folder.number)
         with Journal(round_folder.attacker_probe, Probe) as probes:
-            earlier: dict[tuple[Side, str], list[Probe]] = {}
+            earlier: dict[tuple[Contender, str], list[Probe]] = {}
             for probe in probes:
                 earlier.setdefault((probe.side, rollout_of(probe.id)), []).append(probe)
             learner = await serve_learner()
-            sides: dict[Side, Served] = {"incumbent": await self.serve(round_folder.number)}
+            sides: dict[Contender, Served] = {"incumbent": await self.serve(round_folder.number)}
             sides["candidate"] = await self._serve(candidate)
             roles = {side: self.plan.roles(round_folder.number, learner, served) for side, served in sides.items()}
 
-            async def play_on(job: tuple[Side, Rollout]) -> None:
+            async def play_on(job: tuple[Contender, Rollout]) -> None:
                 side, rollout = job
                 played = earlier.pop((side, rollout.id), [])
                 history = [probe.exchange for probe in played if probe.exchange is not None]
@@ -180,7 +180,7 @@ class AttackerPhase:
             phase = ("probe attacker", len(jobs), len(earlier))
             await self.log.work_off(jobs, play_on, self.plan.max_rollouts, phase)
 
-    async def figures(self, round_folder: RoundFolder) -> dict[Side, AttackerFigures]:
+    async def figures(self, round_folder: RoundFolder) -> dict[Contender, AttackerFigures]:
         """Both sides of a round's probe; raises RunFolderError where the round has no candidate."""
         candidate = read_record(round_folder.attacker_checkpoint, Checkpoint)
         return await asyncio.to_thread(

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Literal, TypeVar
 
 from superalign.gate.decide import pooled
-from superalign.pairing.kind_shares import SIDES, Cut, Effort, Example, Mixed, wanted_share
+from superalign.pairing.kind_shares import OBJECTIVES, Cut, Effort, Example, Mixed, wanted_share
 from superalign.pairing.training_examples import PairingOptions, compile_round, own_share, repeat_experts
 from superalign.records.base import Kind
 from superalign.records.evaluation import Evaluation
@@ -55,8 +55,8 @@ def compile_examples(
     taught = Cut.of(demonstrations(), wanted)
     preferred = Cut.of(pairs(), wanted)
     if options.effort != Mixed():
-        kept = {side: taught.kept[side] + preferred.kept[side] for side in SIDES}
-        left_out = {side: taught.found[side] + preferred.found[side] - kept[side] for side in SIDES}
+        kept = {side: taught.kept[side] + preferred.kept[side] for side in OBJECTIVES}
+        left_out = {side: taught.found[side] + preferred.found[side] - kept[side] for side in OBJECTIVES}
         effort = Effort(conformity=wanted, conformity_gap=gaps[0], competence_gap=gaps[1], kept=kept, left_out=left_out)
         write_json(round_folder.effort_json, effort)
     write_records(round_folder.demonstrations, (example for example in demonstrations() if taught.keeps(example)))

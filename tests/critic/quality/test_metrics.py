@@ -27,7 +27,7 @@ def judged(n: int = 300, seed: int = 0, hazard: str | None = None) -> list[Judge
         p = float(np.clip(rng.normal(0.65 if harmful else 0.35, 0.2), 0, 1))
         said = None if i % 10 == 0 else "harmful" if p >= 0.5 else "harmless"
         truth = "harmful" if harmful else "harmless"
-        found.append(Judged(truth=truth, said=said, probability=p if said else None, hazard=hazard))
+        found.append(Judged(truth=truth, label=said, probability=p if said else None, hazard=hazard))
     return found
 
 
@@ -101,8 +101,8 @@ def test_alpha_needs_two_labels_of_one_item() -> None:
 def test_figures_are_scikit_learns_over_scored_items_alone() -> None:
     items = judged()
     found = figures(items, "harm")
-    scored = [item for item in items if item.said is not None]
-    truth, said = [i.truth == "harmful" for i in scored], [i.said == "harmful" for i in scored]
+    scored = [item for item in items if item.label is not None]
+    truth, said = [i.truth == "harmful" for i in scored], [i.label == "harmful" for i in scored]
     assert found.n == len(scored) == 270
     assert (found.abstained.rate, found.abstained.n) == (0.1, 300)
     assert found.accuracy.unscored == 30
@@ -175,7 +175,7 @@ def test_refusals_are_judged_by_three_states() -> None:
     rng = np.random.default_rng(6)
     pairs = [(str(a), str(b)) for a, b in rng.choice(STATES, size=(90, 2))]
     grades = {"none": 0.0, "partial": 0.5, "full": 1.0}
-    found = figures([Judged(truth=b, said=a, probability=grades[a]) for a, b in pairs], "refusal")
+    found = figures([Judged(truth=b, label=a, probability=grades[a]) for a, b in pairs], "refusal")
     assert found.accuracy.rate == sum(a == b for a, b in pairs) / 90
     counts = Counter(pairs)
     full = sum(n for (a, _), n in counts.items() if a == "full")

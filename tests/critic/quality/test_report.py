@@ -183,7 +183,7 @@ def population() -> list[Judged]:
     for _ in range(300):
         p = rng.random()
         truth = "harmful" if rng.random() < p else "harmless"
-        found.append(Judged(truth=truth, said="harmful" if p >= 0.5 else "harmless", probability=p))
+        found.append(Judged(truth=truth, label="harmful" if p >= 0.5 else "harmless", probability=p))
     return found
 
 
