@@ -54,10 +54,14 @@ def recipe_page() -> str:
     """Every key of a recipe: type, default, and the text under the field."""
     from superalign.config.recipe import Recipe
 
-    models: list[type[BaseModel]] = [Recipe]
-    for model in models:  # grows while it is read
-        for field in model.model_fields.values():
-            models += [inner for inner in _models_in(field.annotation) if inner not in models]
+    models: dict[type[BaseModel], str] = {Recipe: ""}
+    waiting = [Recipe]
+    for model in waiting:  # grows while it is read
+        for key, field in model.model_fields.items():
+            for inner in _models_in(field.annotation):
+                if inner not in models:
+                    models[inner] = f"{models[model]}.{key}".strip(".")
+                    waiting.append(inner)
     names: dict[str, list[str]] = {}
     for model in models:
         names.setdefault(model.__name__, []).append(model.__module__)
@@ -72,26 +76,33 @@ it does. A key without a default has to be there. Unknown keys are an error that
 `superalign run RECIPE --dry-run` checks a recipe and every file that it names, and starts nothing. `--set a.b=c` sets
 one key from the command line; the value is YAML.
 """
-    return intro + "".join(_model_section(model) for model in models)
+    return intro + "".join(_model_section(model, path) for model, path in models.items())
 
 
-def _model_section(model: type[BaseModel]) -> str:
-    top = model.__name__ == "Recipe"
-    title = "The top level" if top else model.__name__
-    tag = model.model_fields.get("type")
+def _model_section(model: type[BaseModel], path: str) -> str:
+    """path: where the first of them stands in a recipe, `training.lora`; empty: it is the recipe."""
+    tag = _tag(model)
+    title = " with ".join([f"`{path}`", *([f"`{tag[0]}: {tag[1]}`"] if tag else [])]) if path else "The top level"
     lines = [f"\n## {title} {{#{model.__name__.lower()}}}\n", _one_line(inspect.getdoc(model) or ""), ""]
-    if tag is not None and get_origin(tag.annotation) is Literal:
-        lines.insert(1, f"`type: {get_args(tag.annotation)[0]}`\n")
     texts = field_texts(model)
     rows = [
         f"| `{field.alias or name}` | {_type(field.annotation)}{_bounds(field)} | {_default(field)} "
         f"| {_cell(texts.get(name, ''))} |"
         for name, field in model.model_fields.items()
-        if field is not tag
+        if not (tag and name == tag[0])
     ]
     if rows:
         lines += ["| key | type | default | |", "|---|---|---|---|", *rows]
     return "\n".join(lines) + "\n"
+
+
+def _tag(model: type[BaseModel]) -> tuple[str, str] | None:
+    """The key and value by which a recipe names this model, `type` and `rules`; None: it has none."""
+    for key in ("type", "kind"):
+        field = model.model_fields.get(key)
+        if field and get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1:
+            return key, get_args(field.annotation)[0]
+    return None
 
 
 def field_texts(model: type[BaseModel]) -> dict[str, str]:
@@ -150,7 +161,8 @@ def _type(annotation: Any) -> str:
     if origin is not None and inner:
         return f"list of {_type(inner[0])}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+        tag = _tag(annotation)
+        return f"[{tag[1] if tag else 'mapping'}](#{annotation.__name__.lower()})"
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         return " \\| ".join(f"`{one.value}`" for one in annotation)
     names = {"str": "text", "int": "whole number", "float": "number", "bool": "true \\| false", "Path": "path"}
@@ -297,8 +309,8 @@ def _public(name: str, value: Any) -> str:
     module, qualname = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if not (module and qualname and str(module).startswith("superalign")):
         return f"\n### `superalign.{name}`\n\n{_one_line(inspect.getdoc(value) or '')}\n"
-    options = "    options:\n      heading_level: 4\n      show_root_heading: false\n      show_root_toc_entry: false\n"
-    return f"\n### `superalign.{name}`\n\n::: {module}.{qualname}\n{options}"
+    options = f"    options:\n      heading: superalign.{name}\n      heading_level: 3\n      show_root_heading: true\n"
+    return f"\n::: {module}.{qualname}\n{options}"
 
 
 # --- the rooms --------------------------------------------------------------------------------------------------------
