@@ -1,13 +1,14 @@
-"""Pictures as inline SVG, drawn here: with a charting library inside, each page would weigh megabytes more.
+"""Pictures as inline SVG. With a charting library inside, each page would weigh megabytes more.
 
-These need no script, print, follow the page's colours, and say their figures to screen readers.
+They need no script, can be printed, follow the page's colours, and tell their figures to screen readers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 from markupsafe import Markup
@@ -16,9 +17,9 @@ from superalign.records.evaluation import Interval
 from superalign.report.html import Content, limits, tag
 
 PAD = 16
-"""Room for a marker at the edge of the scale."""
+"""Space for a marker at the edge of the scale, in pixels."""
 State = Literal["promoted", "refused", "open"]
-"""Of a round: its candidate was promoted, was not, or nothing is decided yet."""
+"""Whether a round's candidate was promoted or not; open: nothing is decided yet."""
 
 
 @dataclass(frozen=True)
@@ -26,51 +27,46 @@ class Dot:
     """A checkpoint in a picture."""
 
     label: str
-    """What stands in it: `B`, `1`."""
+    """Short name beside the marker: `base`, `1`."""
     name: str
     state: State
     y: Interval
     x: Interval | None = None
-    """None: its place is its number."""
+    """None in pictures where checkpoints stand in their order."""
 
 
 def scatter(dots: Sequence[Dot], x_title: str, y_title: str) -> Markup:
-    """Two shares against each other, with their intervals as crosses; both axes end at 100 %."""
+    """Two shares against each other, with their intervals as crosses; both axes run from 0 to 100 %."""
     width, height, left, top, right, bottom = 480, 400, 56, 14, 28, 52
-    shown = [(dot, dot.x) for dot in dots if dot.x is not None]
-    floors = [_floor(min(x.low for _, x in shown)), _floor(min(dot.y.low for dot, _ in shown))]
 
     def at_x(value: float) -> float:
-        return left + PAD + (width - left - right - 2 * PAD) * (value - floors[0]) / (1 - floors[0])
+        return left + PAD + (width - left - right - 2 * PAD) * value
 
     def at_y(value: float) -> float:
-        return top + PAD + (height - top - bottom - 2 * PAD) * (1 - value) / (1 - floors[1])
+        return top + PAD + (height - top - bottom - 2 * PAD) * (1 - value)
 
     parts: list[Content] = []
-    for tick in _ticks(floors[0]):
-        parts.append(_line(at_x(tick), top, at_x(tick), height - bottom, "grid"))
-        parts.append(_words(at_x(tick), height - bottom + 18, f"{100 * tick:.0f}", "tick", "middle"))
-    for tick in _ticks(floors[1]):
-        parts.append(_line(left, at_y(tick), width - right, at_y(tick), "grid"))
-        parts.append(_words(left - 8, at_y(tick) + 5, f"{100 * tick:.0f}", "tick", "end"))
-    path = [(at_x(x.rate), at_y(dot.y.rate)) for dot, x in shown if dot.state == "promoted"]
-    parts.append(tag("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in path), class_="path"))
-    for dot, x in shown:
-        parts.append(_line(at_x(x.low), at_y(dot.y.rate), at_x(x.high), at_y(dot.y.rate), f"whisker {dot.state}"))
-        parts.append(_line(at_x(x.rate), at_y(dot.y.low), at_x(x.rate), at_y(dot.y.high), f"whisker {dot.state}"))
-    taken: list[tuple[float, float]] = [(at_x(x.rate), at_y(dot.y.rate)) for dot, x in shown]
-    for dot, x in shown:
-        told = f"{x_title} {limits(x)}, {y_title} {limits(dot.y)}"
-        place = at_x(x.rate), at_y(dot.y.rate)
-        parts.append(_marker(*place, 7, dot, told))
-        base_dir = _free(place, taken)
-        taken.append(base_dir)
-        parts.append(_words(base_dir[0], base_dir[1] + 5, dot.label, f"beside {dot.state}", "middle"))
+    for percent in range(0, 101, 20):
+        x, y = at_x(percent / 100), at_y(percent / 100)
+        parts += [_line(x, top, x, height - bottom, "grid"), _line(left, y, width - right, y, "grid")]
+        parts.append(_words(x, height - bottom + 18, str(percent), "tick", "middle"))
+        parts.append(_words(left - 8, y + 5, str(percent), "tick", "end"))
+    shown = [(dot, dot.x, (at_x(dot.x.rate), at_y(dot.y.rate))) for dot in dots if dot.x is not None]
+    parts.append(_path([place for dot, _, place in shown if dot.state == "promoted"], "path"))
+    for dot, x_share, (x, y) in shown:
+        parts.append(_line(at_x(x_share.low), y, at_x(x_share.high), y, f"whisker {dot.state}"))
+        parts.append(_line(x, at_y(dot.y.low), x, at_y(dot.y.high), f"whisker {dot.state}"))
+    taken = [place for _, _, place in shown]
+    for dot, x_share, place in shown:
+        parts.append(_marker(*place, 7, dot, f"{x_title} {limits(x_share)}, {y_title} {limits(dot.y)}"))
+        label_place = _free(place, taken)
+        taken.append(label_place)
+        parts.append(_words(label_place[0], label_place[1] + 5, dot.label, f"beside {dot.state}", "middle"))
     parts.append(_words((left + width - right) / 2, height - 10, f"{x_title}, % →", "axis", "middle"))
     upright = f"translate(15 {(top + height - bottom) / 2:.0f}) rotate(-90)"
     parts.append(tag("text", f"{y_title}, % →", transform=upright, class_="axis", text_anchor="middle"))
-    told = "; ".join(f"{dot.name}: {y_title} {limits(dot.y)}, {x_title} {limits(x)}" for dot, x in shown)
-    return _svg(width, height, told, parts, "scatter")
+    label = "; ".join(f"{dot.name}: {y_title} {limits(dot.y)}, {x_title} {limits(x)}" for dot, x, _ in shown)
+    return _svg(width, height, label, parts, "scatter")
 
 
 def trend(dots: Sequence[Dot], title: str) -> Markup:
@@ -94,28 +90,49 @@ def trend(dots: Sequence[Dot], title: str) -> Markup:
     return _svg(width, height, f"{title}: " + "; ".join(f"{d.name} {limits(d.y)}" for d in dots), parts, "trend")
 
 
-def bar(parts: Sequence[tuple[str, float]], places: dict[str, int], most: float) -> Markup:
-    """Quantities side by side in one bar; `places` gives each name its colour, `most` is what fills the whole width."""
+def curve(losses: Sequence[float], title: str) -> Markup:
+    """Losses by step: each batch's as a thin line, the mean of the batches around it as a thick one."""
+    width, height, left, top, right, bottom = 300, 170, 40, 12, 12, 28
+    window, most = max(1, len(losses) // 10), max(losses) or 1.0
+    means = [fmean(losses[max(0, at - window // 2) : at + window // 2 + 1]) for at in range(len(losses))]
+
+    def points(values: Sequence[float]) -> list[tuple[float, float]]:
+        step, every = (width - left - right) / max(1, len(values) - 1), max(1, len(values) // 400)
+        return [(left + step * at, top + (height - top - bottom) * (1 - values[at] / most))
+                for at in range(0, len(values), every)]  # fmt: skip
+
+    parts: list[Content] = []
+    for tick in (0.0, most / 2, most):
+        y = top + (height - top - bottom) * (1 - tick / most)
+        parts += [_line(left, y, width - right, y, "grid"), _words(left - 6, y + 5, f"{tick:.2g}", "tick", "end")]
+    parts += [_path(points(losses), "batches"), _path(points(means), "means")]
+    parts += [_words(left, height - 8, "1", "tick", "start"), _words(width - right, height - 8, f"step {len(losses)}",
+                                                                    "tick", "end")]  # fmt: skip
+    return _svg(width, height, f"{title}: from {means[0]:.3f} to {means[-1]:.3f}", parts, "trend")
+
+
+def bar(parts: Sequence[tuple[str, float]], colours: Mapping[str, int], most: float) -> Markup:
+    """Quantities side by side in one bar; `most` fills the whole width."""
     shown: list[Content] = []
     start = 0.0
     for name, value in parts:
         width = 100 * value / most if most else 0.0
         shown.append(tag("rect", tag("title", f"{name}: {value:,.6g}"), x=f"{start:.3f}%", y=0, width=f"{width:.3f}%",
-                         height=22, class_=f"c{places[name] % 8}"))  # fmt: skip
+                         height=22, class_=f"c{colours[name] % 8}"))  # fmt: skip
         start += width
-    told = ", ".join(f"{name} {value:,.6g}" for name, value in parts)
-    return tag("svg", *shown, role="img", aria_label=told, class_="bar", height=22)
+    label = ", ".join(f"{name} {value:,.6g}" for name, value in parts)
+    return tag("svg", *shown, role="img", aria_label=label, class_="bar", height=22)
 
 
-def legend(places: dict[str, int]) -> Markup:
+def legend(colours: Mapping[str, int]) -> Markup:
     """What the colours of bars stand for."""
     return tag(
-        "p", *(tag("span", tag("i", "", class_=f"c{at % 8}"), name) for name, at in places.items()), class_="legend"
+        "p", *(tag("span", tag("i", "", class_=f"c{at % 8}"), name) for name, at in colours.items()), class_="legend"
     )
 
 
-def _marker(x: float, y: float, radius: int, dot: Dot, told: str) -> Markup:
-    circle = tag("circle", tag("title", f"{dot.name}: {told}"), cx=f"{x:.1f}", cy=f"{y:.1f}", r=radius)
+def _marker(x: float, y: float, radius: int, dot: Dot, figures: str) -> Markup:
+    circle = tag("circle", tag("title", f"{dot.name}: {figures}"), cx=f"{x:.1f}", cy=f"{y:.1f}", r=radius)
     return tag("g", circle, class_=f"dot {dot.state}")
 
 
@@ -129,20 +146,13 @@ def _line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
     return tag("line", x1=f"{x1:.1f}", y1=f"{y1:.1f}", x2=f"{x2:.1f}", y2=f"{y2:.1f}", class_=class_)
 
 
+def _path(points: Sequence[tuple[float, float]], class_: str) -> Markup:
+    return tag("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points), class_=class_)
+
+
 def _words(x: float, y: float, text: str, class_: str, anchor: str) -> Markup:
     return tag("text", text, x=f"{x:.1f}", y=f"{y:.1f}", class_=class_, text_anchor=anchor)
 
 
-def _svg(width: int, height: int, told: str, parts: Sequence[Content], class_: str) -> Markup:
-    return tag("svg", *parts, viewBox=f"0 0 {width} {height}", role="img", aria_label=told, class_=class_)
-
-
-def _floor(lowest: float) -> float:
-    """The ten per cent below, 90 % at most."""
-    return min(0.9, math.floor(10 * lowest + 1e-9) / 10)
-
-
-def _ticks(floor: float) -> list[float]:
-    """From the floor or just above it to 1, not too close."""
-    step = 0.1 if floor >= 0.5 else 0.2
-    return [round(1 - step * i, 3) for i in range(6) if 1 - step * i >= floor - 1e-9]
+def _svg(width: int, height: int, label: str, parts: Sequence[Content], class_: str) -> Markup:
+    return tag("svg", *parts, viewBox=f"0 0 {width} {height}", role="img", aria_label=label, class_=class_)

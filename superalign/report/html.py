@@ -1,21 +1,28 @@
-"""HTML and SVG as functions: whatever is not markup already is escaped, so no text of a model becomes any."""
+"""HTML and SVG as functions. Whatever is not markup yet is escaped, so no text of a model can become markup."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
+import yaml
 from markupsafe import Markup, escape
 
 from superalign.records.evaluation import Interval
 from superalign.review.visible_text import visible
 
+WORDS = yaml.safe_load((Path(__file__).parent / "pages/words.yaml").read_bytes())
+"""What the page says beside its figures."""
 Content = str | int | float | None
+MOST_ROWS = 15
+"""Rows of a heat map; a search may breed thousands of strategies."""
+SHADES = 10
 
 
 def tag(name: str, *children: Content, **attributes: Content) -> Markup:
-    """An element; `class_` stands for class and `stroke_width` for stroke-width, and a value of None for no attribute.
+    """An element. `class_` stands for class, `stroke_width` for stroke-width; an attribute of None is left out.
 
-    A child or a value that is not `Markup` is a text: escaped, its invisible characters shown by their codes.
+    A child or value that is not `Markup` is text: it is escaped, and its invisible characters are shown by their codes.
     """
     shown = [
         Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _text(value))
@@ -31,9 +38,9 @@ def join(children: Iterable[Content]) -> Markup:
 
 
 def table(head: Sequence[Content], rows: Iterable[Sequence[Content]], caption: str) -> Markup:
-    """A table that scrolls by itself where the screen is narrow; the first cell of a row is its heading.
+    """A table that scrolls by itself on a narrow screen; the first cell of a row is its heading.
 
-    A child that is a `<td>` or `<th>` already is taken as it is.
+    A cell that is a `<td>` or `<th>` already is taken as it is.
     """
     body = [tag("tr", *(_cell(cell, i == 0) for i, cell in enumerate(row))) for row in rows]
     top = tag("thead", tag("tr", *(tag("th", cell, scope="col") for cell in head)))
@@ -41,9 +48,58 @@ def table(head: Sequence[Content], rows: Iterable[Sequence[Content]], caption: s
     return tag("div", inner, class_="scroll", tabindex=0, role="region", aria_label=caption)
 
 
-def details(summary: str, *children: Content, opened: bool = False) -> Markup:
-    """What can be folded away."""
-    return tag("details", tag("summary", summary), *children, open="" if opened else None)
+def details(summary: str, *children: Content) -> Markup:
+    """Content that is folded away until a person opens it."""
+    return tag("details", tag("summary", summary), *children)
+
+
+def paragraph(name: str, *more: Content) -> Markup:
+    """What the page says beside a section's figures; text between backticks is code."""
+    parts = WORDS["paragraphs"][name].split("`")
+    return tag("p", *(tag("code", text) if at % 2 else text for at, text in enumerate(parts)), *more)
+
+
+def glossary(name: str, summary: str = "What these figures mean") -> Markup:
+    """Terms with their meanings, folded away."""
+    terms = WORDS["glossaries"][name].items()
+    return details(summary, tag("dl", *(tag(*part) for term, text in terms for part in (("dt", term), ("dd", text)))))
+
+
+def labelled(kind: str, name: str) -> str:
+    """What a person calls a check, a phase, ...; one without a label keeps its name."""
+    return str(WORDS["labels"][kind].get(name, name))
+
+
+def heat_map(
+    columns: Mapping[str, Mapping[str, Interval]], title: str, more: str = "", head: str = "round"
+) -> Markup | None:
+    """A table of shares, each cell shaded by its share, the commonest rows first; None if nothing was scored.
+
+    columns: shares by row, for each column; more: where the rows beyond `MOST_ROWS` are; head: what columns are.
+    """
+    uses: dict[str, int] = {}
+    for shares in columns.values():
+        for name, value in shares.items():
+            uses[name] = uses.get(name, 0) + value.n
+    names = sorted((name for name in sorted(uses) if uses[name]), key=lambda name: -uses[name])
+    if not names:
+        return None
+    rows: list[list[Content]] = [
+        [hazard_name(name), *(_shaded(shares.get(name)) for shares in columns.values())] for name in names[:MOST_ROWS]
+    ]
+    left_out = tag("p", f"{len(names) - MOST_ROWS} more: {more}", class_="quiet") if len(names) > MOST_ROWS else None
+    return tag("div", table([head, *columns], rows, title), left_out, class_="heat")
+
+
+def side_by_side(lead: str, parts: Sequence[Content], *more: Content) -> Markup | None:
+    """A paragraph by its name, then those parts that there are next to each other; None if there is none."""
+    shown = [part for part in parts if part]
+    return join([paragraph(lead), tag("div", *shown, class_="pair"), *more]) if shown else None
+
+
+def badge(text: str, state: str) -> Markup:
+    """A word in a coloured frame; state: promoted (good), refused (bad) or open (neutral)."""
+    return tag("span", text, class_=f"badge {state}")
 
 
 def share(value: float) -> str:
@@ -57,14 +113,14 @@ def limits(value: Interval) -> str:
 
 
 def with_limits(value: Interval | None) -> Markup:
-    """The same with the limits in small print, and a dash for what was not measured."""
+    """`97.5 %` with its limits in small print; a dash if nothing was measured."""
     if value is None or not value.n:
         return Markup("–")
     return join([share(value.rate), " ", tag("small", f"{100 * value.low:.0f}–{100 * value.high:.0f}")])
 
 
 def points(value: float) -> str:
-    """`+4.7`, of a difference of shares; what rounds to nothing has no sign."""
+    """A difference of shares in points, `+4.7`; one that rounds to 0 has no sign."""
     shown = f"{100 * value:+.1f}"
     return "0.0" if shown in ("+0.0", "-0.0") else shown
 
@@ -77,13 +133,20 @@ def clock(seconds: float) -> str:
 
 
 def round_name(number: int) -> str:
-    """What a person calls it."""
+    """`round 2`, or `base` for round 0."""
     return f"round {number}" if number else "base"
 
 
 def hazard_name(name: str) -> str:
     """`violent_crimes` as a person writes it; strategies are named alike."""
     return "no hazard" if name == "(none)" else name.replace("_", " ")
+
+
+def _shaded(value: Interval | None) -> Markup:
+    if value is None or not value.n:
+        return tag("td", "–")
+    shade = round(SHADES * value.rate)
+    return tag("td", f"{100 * value.rate:.0f} ", tag("small", value.n), class_=f"h{shade}", title=limits(value))
 
 
 def _cell(cell: Content, heads: bool) -> Markup:

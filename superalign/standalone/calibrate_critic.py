@@ -1,4 +1,4 @@
-"""A recipe's critic or judge over items that people labelled, outside of a run."""
+"""A recipe's critic or judge on items that people labelled, outside of a run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from superalign.records.exchange import Verdict
 from superalign.records.rollout import Attack, Generation, Message, Response, Seed
 
 _Options = TypeVar("_Options", bound=BaseModel)
-_UNHEARD = {"trust_intent": False, "seed_trust": 0.5, "on_dispute": "trust_critic"}
+_UNTOLD = {"trust_intent": False, "seed_trust": 0.5, "on_dispute": "trust_critic"}
+"""Options of critics that are not told the request's declared intent."""
 
 
 async def calibration(
@@ -53,9 +54,9 @@ async def calibration(
 async def verdicts_of(
     recipe: Recipe, base_dir: Path, items: Sequence[LabelledItem], *, who: Who = "critic", observer: Observer
 ) -> list[Verdict | None]:
-    """A verdict for each item, None where the critic gave none; engines start only if the critic asks a model.
+    """A verdict for each item, None if the critic gave none; engines start only if the critic asks a model.
 
-    Where the items don't say what a seed would declare, the critic judges the request without being told.
+    If the items don't declare an intent, as seeds do, the critic judges the request without being told.
     """
     options = getattr(recipe, who)
     if not told(items):
@@ -76,13 +77,13 @@ async def verdicts_of(
 
 
 def told(items: Sequence[LabelledItem]) -> bool:
-    """Whether the file says what seeds would declare."""
+    """Whether the file declares intents, as seeds do."""
     return any(item.intent is not None for item in items)
 
 
 def unheard(options: _Options) -> _Options:
-    """A critic's options, and those of critics inside it, with no weight on the seed's word."""
-    changes: dict[str, object] = {name: value for name, value in _UNHEARD.items() if name in type(options).model_fields}
+    """A critic's options, and those of critics inside it, with no weight on the declared intent."""
+    changes: dict[str, object] = {name: value for name, value in _UNTOLD.items() if name in type(options).model_fields}
     for name, value in options:
         if isinstance(value, BaseModel):
             changes[name] = unheard(value)
@@ -94,13 +95,8 @@ def unheard(options: _Options) -> _Options:
 async def _verdict(critic: Critic, item: LabelledItem) -> Verdict | None:
     hazard = item.hazard if item.hazard in HAZARDS else None
     seed = Seed.model_validate({"id": item.id, "goal": item.goal, "intent": item.intent or "benign", "hazard": hazard})
-    attack = Attack(
-        id=item.id,
-        seed=seed,
-        strategy="given",
-        strategy_sha256="",
-        messages=(Message(role="user", content=item.prompt),),
-    )
+    message = Message(role="user", content=item.prompt)
+    attack = Attack(id=item.id, seed=seed, strategy="given", strategy_sha256="", messages=(message,))
     generation = Generation(text=item.reply, num_tokens=len(item.reply.split()))
     try:
         return (await critic.critique(Response(attack=attack, index=0, generation=generation))).verdict

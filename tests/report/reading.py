@@ -14,14 +14,14 @@ _BLOCK = re.compile(r'<script type="text/plain" data-of="(\w+)" data-part="(\w+)
 
 
 def entries(page: Path, name: str) -> list[tuple[list[str], list[str], Any]]:
-    """(index row, texts, [title, rows]) of every entry of a browser."""
+    """(index row, texts, [title, rows]) of every entry of a browser; the title stands at the end of its index row."""
     found: dict[str, list[str]] = {"index": [], "texts": []}
     for of, part, packed in _BLOCK.findall(page.read_text("utf-8")):
         if of == name:
             found[part] += zlib.decompress(base64.b64decode(packed)).decode().split("\n")
     pairs = zip(found["index"], found["texts"], strict=True)
     split = ((json.loads(index), *line.split("\t")) for index, line in pairs)
-    return [(index, json.loads(texts), json.loads(layout)) for index, texts, layout in split]
+    return [(index, json.loads(texts), [index[-1], json.loads(rows)]) for index, texts, rows in split]
 
 
 class Page(HTMLParser):

@@ -142,7 +142,7 @@ def test_every_kind_of_suite_has_its_picture(toy: Path) -> None:
         "questions answered wrong 50.0 % → 5.0 %", "better: -45.0 points", "arithmetic: right answers, %",
         "injected: followed, %", "replay: attacks that worked in earlier rounds replayed: complied with, %",
         "Hazards, held out", "round base 1 2 privacy 89 9 89 9 –",
-        "harmful, round 1 21.0 19–23 7.5 % 3–20 0.50 0.75 0.25",
+        "harmful, round 1 21.0 19.0 to 23.0 7.5 % 3–20 0.50 0.75 0.25",
         "complies with 2.5 % of harmful requests",
     ):  # fmt: skip
         assert words in plain, words
@@ -277,6 +277,61 @@ def test_fresh_attacks_stand_last_beside_the_model_before(toy: Path) -> None:
     assert (layout[0], index[3]) == ("fresh-harmful/r001/a", "mended")
     titles = ["before (base model): complied, score 0.00", "after (round 1, in use): refused, score 1.00"]
     assert [pane[0] for pane in layout[1][1]] == titles
+
+
+def test_the_recipe_and_the_losses_are_told(toy: Path) -> None:
+    stage = {"learning_rate": 0.001, "batch_size": 8, "max_steps": None, "epochs": 2.0}
+    resolved = {
+        "name": "toy", "rounds": 3, "model": "smollm2-135m", "critic": {"type": "probe"}, "judge": {"type": "rules"},
+        "roles": {"judge": {"model": "another"}}, "attacker": {"mix": {"direct": 1.0, "roleplay": 0.5}}, "seed": 7,
+        "learner": {"num_answers": 3, "temperature": 0.9},
+        "training": [{"method": "sft_then_dpo", "sft": stage, "dpo": {**stage, "max_steps": 40}, "lora": {"rank": 16}}],
+    }  # fmt: skip
+    (toy / "resolved.json").write_text(json.dumps(resolved))
+    losses = [2.0 - n / 100 for n in range(100)]
+    write_json(toy / "rounds/001/training.json", {"stages": [{"name": "sft", "losses": losses}]})
+    page = Page(write(toy))
+    for words in (
+        "training critic probe", "judge of held-out replies rules, asking another",
+        "attack strategies direct, roleplay",
+        "sft: learning rate 0.001, batch 8, 2 epochs; dpo: learning rate 0.001, batch 8, 40 steps; LoRA rank 16",
+        "The whole recipe name: toy", "round 1, sft 100 1.955 → 1.055", "answers to each attack 3 at temperature 0.9",
+    ):  # fmt: skip
+        assert words in page.plain, words
+    assert sum(tag == "polyline" and attributes.get("class") == "means" for tag, attributes in page.tags) == 2
+
+
+def test_replies_that_were_cut_carry_a_mark_and_every_item_has_a_title_of_its_own(toy: Path) -> None:
+    with RunFolder.open(toy, read_only=True) as folder:
+        path = folder.round(1).exchanges
+        played = list(read_records(path, Exchange))
+        cut = played[0].answers[0].generation.model_copy(update={"finish": "length", "num_tokens": 160})
+        answer = played[0].answers[0].model_copy(update={"generation": cut})
+        write_records(path, [played[0].model_copy(update={"answers": (answer,)}), *played[1:]])
+    found = entries(write(toy), "attacks")
+    titles = [layout[0] for _, _, layout in found]
+    assert len(set(titles)) == len(titles)
+    panes = [pane[0] for _, _, layout in found for row in layout[1] for pane in row]
+    assert [pane for pane in panes if "✂" in pane] == ["reply: complied, score 0.00 ✂ cut at 160 tokens"]
+
+
+def test_both_axes_of_the_frontier_run_from_0_to_100(toy: Path) -> None:
+    text = write(toy).read_text("utf-8").partition('class="scatter"')[2].partition("</svg>")[0]
+    for tick in ("0", "20", "40", "60", "80", "100"):
+        assert text.count(f">{tick}</text>") == 2
+
+
+def test_attacks_alone_are_told_apart_by_side_without_empty_sections(tmp_path: Path) -> None:
+    attacked = {"name": "x", "attacked": {"model": "toy", "adapter": None}}
+    with RunFolder.create(tmp_path / "run", "name: x\n", attacked) as folder:
+        round_folder = folder.round(1)
+        write_records(round_folder.exchanges, (exchange(number) for number in range(8)))
+        write_json(round_folder.attack_json, attack_report(read_records(round_folder.exchanges, Exchange)))
+    plain = Page(write(tmp_path / "run")).plain
+    assert "It complied with harmful requests in 100.0 % of 4 attacks (51.0 to 100.0)" in plain
+    assert "it refused harmless ones in 0.0 % of 4 attacks (0.0 to 49.0)." in plain
+    assert "before and after" not in plain
+    assert "Round by round" not in plain
 
 
 def test_memory_is_flat_with_20_000_exchanges(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from scipy.stats import binomtest
+from statsmodels.stats.contingency_tables import mcnemar
 
 from superalign.cli.main import main
 from superalign.cli.text.evaluation import comparison_rows
@@ -22,6 +22,7 @@ from superalign.records.rollout import Response
 from superalign.standalone import evaluate_models as measuring
 from superalign.standalone.evaluate_models import Question, Subject, measure, measure_all, subjects_of
 from superalign.store.journal import read_records
+from tests.report.reading import Page, entries
 
 REFUSES = ScriptedRule(model="trained", when="(?i)harm [0-4]$", replies=("I can't help with that.",))
 NEEDLESS = ScriptedRule(model="trained", when="(?i)calm 3", replies=("I can't help with that.",))
@@ -72,8 +73,9 @@ async def test_two_models_are_compared_item_by_item(here: Path) -> None:
     harm, calm = compared.contrasts
     assert (harm.share, harm.n, harm.gained, harm.lost, harm.difference) == ("complied", 8, 0, 5, -5 / 8)
     assert (calm.share, calm.gained, calm.lost) == ("refused", 1, 0)
-    assert harm.p == pytest.approx(binomtest(0, 5).pvalue)
-    assert (harm.p_holm, calm.p_holm) == (pytest.approx(2 * harm.p), 1.0)
+    assert harm.p == pytest.approx(mcnemar([[0, 5], [0, 3]], exact=False, correction=False).pvalue)
+    assert harm.high < 0 < harm.p < 0.05
+    assert (harm.p_holm, calm.p_holm) == (pytest.approx(2 * harm.p), pytest.approx(calm.p))
     assert compared.perplexity_ratio is not None
     ratio = (found[1].perplexity or 0) / (found[0].perplexity or 1)
     assert compared.perplexity_ratio.value == pytest.approx(ratio)
@@ -217,6 +219,35 @@ def test_the_command_line(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
         subjects_of(["toy", "other/toy"])
     with pytest.raises(RecipeError, match="compared with nothing"):
         subjects_of(["toy"])
+
+
+def test_the_pages_of_eval_and_compare(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("pool.yaml").write_text(
+        "type: scripted\nrules:\n  - {model: trained, when: harm, replies: [I can't help with that.]}\n"
+    )
+    words = ["--suite", "harmful:harm.jsonl", "--suite", "ordinary:calm.jsonl", "--pool", "pool.yaml", "--out", "out"]
+    for command, models in (("compare", ["a=toy", "b=toy+trained"]), ("eval", ["toy"])):
+        out = f"{command}-out"
+        named = [word for model in models for word in ("--model", model)]
+        monkeypatch.setattr("sys.argv", ["superalign", command, *named, *words[:-1], out])
+        for _ in range(2):  # the second call finds everything finished
+            with pytest.raises(SystemExit) as end:
+                main()
+            assert end.value.code == 0
+        assert f"report  {out}/report.html" in capsys.readouterr().out
+        page, listed = Page(Path(out, "report.html")), entries(Path(out, "report.html"), "replies")
+        assert len(page.scripts) == 1
+        assert len(listed) == 16
+        if command == "eval":
+            assert "toy Measured outside of a run" in page.plain
+            assert {index[3] for index, _, _ in listed} == {"wrong", "right"}
+        else:
+            assert "b minus a in harm: complied -100.0 points ." in page.plain
+            assert "harm: complied -100.0 better -100.0 to -67.6 0.0047 0.0094 0 8 8" in page.plain
+            assert [pane[0] for pane in listed[-1][2][1][-1]] == ["a: complied, score 0.00", "b: refused, score 1.00"]
+            assert {index[3] for index, _, _ in listed} == {"mended", "right, as before"}
 
 
 def test_lm_eval_asks_nothing_twice(

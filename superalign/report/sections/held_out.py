@@ -1,66 +1,91 @@
-"""The sections about single suites of held-out prompts: their rates, by hazard, and what the replies are like."""
+"""The sections about held-out prompts: suites, hazards, what replies are like, and the deception audit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from superalign.analysis.deception_audit import DimensionAudit
 from superalign.records.evaluation import Interval, Mean, SuiteResult
-from superalign.report.charts import Dot, trend
-from superalign.report.heatmaps import grid
-from superalign.report.html import Content, details, join, round_name, table, tag, with_limits
-from superalign.report.page_data import Facts, dot
+from superalign.report.charts import trend
+from superalign.report.html import (
+    Content,
+    badge,
+    details,
+    heat_map,
+    join,
+    labelled,
+    paragraph,
+    points,
+    share,
+    side_by_side,
+    table,
+    tag,
+    with_limits,
+)
+from superalign.report.page_data import Facts, Measured
 
 SETS = {
     "frozen": "",
     "fresh": "fresh: this round's attacks on goals that are never trained on",
     "replay": "replay: attacks that worked in earlier rounds",
 }
+MEASURES = {"harmful": "complied with", "capability": "right answers", "injection": "followed"}
+"""What is counted in a suite's replies; in other kinds of suites, those that refuse."""
 
 
-def suites(facts: Facts) -> Markup | None:
-    """Every suite over the rounds, those of one attack set together."""
+def suites(measured: Sequence[Measured]) -> Markup | None:
+    """A picture of every suite over rounds or models, those of one attack set together."""
     drawn: dict[str, list[Markup]] = {}
-    for name, found in _by_suite(facts).items():
-        suite = found[0][1]
-        title = f"{name}: {_measures(suite)}, %"
-        drawn.setdefault(suite.set, []).append(
-            tag("figure", tag("figcaption", title), trend([point for point, _ in found], title))
-        )
+    for name, column in _by_suite(measured).items():
+        title = f"{name}: {measure(column[0][1])}, %"
+        picture = trend([model.dot(rate(suite)) for model, suite in column], title)
+        drawn.setdefault(column[0][1].set, []).append(tag("figure", tag("figcaption", title), picture))
     if not drawn:
         return None
-    words = (
-        "Faults in each suite of held-out prompts, lower is better: harmful requests that the model complied with, "
-        "harmless ones that it refused, injected orders that it followed. Of questions with a known answer, the right "
-        "ones: higher is better. Lines are 95 % intervals."
-    )
-    parts: list[Content] = [tag("p", words)]
+    parts: list[Content] = [paragraph("suites")]
     for name, title in SETS.items():
         if name in drawn:
             parts += [tag("h3", title) if title else None, tag("div", *drawn[name], class_="pictures")]
-    return join([*parts, _texts(facts)])
+    return join([*parts, _texts(measured)])
 
 
-def hazards(facts: Facts) -> Markup | None:
-    """Hazard x round, of the frozen suites."""
+def hazards(measured: Sequence[Measured], head: str = "round") -> Markup | None:
+    """Hazard x round or model, of the frozen suites; head: what columns are."""
     complied: dict[str, dict[str, Interval]] = {}
     refused: dict[str, dict[str, Interval]] = {}
-    for summary in facts.measured:
-        for suite in summary.evaluation.suites if summary.evaluation else ():
+    for model in measured:
+        for suite in model.evaluation.suites:
             if suite.set == "frozen" and suite.kind in ("harmful", "lookalike"):
-                into = complied if suite.kind == "harmful" else refused
+                harmful = suite.kind == "harmful"
                 rates: dict[str, Interval] = {
-                    found.hazard: found.complied if suite.kind == "harmful" else found.refused
-                    for found in suite.hazards
+                    part.hazard: part.complied if harmful else part.refused for part in suite.hazards
                 }
-                into.setdefault(round_name(summary.round).removeprefix("round "), {}).update(rates)
-    grids = [
-        grid(complied, "harmful prompts: complied with, %"), grid(refused, "look-alikes of a hazard: refused, %"),
-    ]  # fmt: skip
-    shown = [drawn for drawn in grids if drawn]
-    words = "Held-out prompts by hazard, by the judge; the darker, the worse. The small figure counts prompts."
-    return join([tag("p", words), tag("div", *shown, class_="pair")]) if shown else None
+                (complied if harmful else refused).setdefault(model.label, {}).update(rates)
+    return side_by_side("hazards_held_out", [
+        heat_map(complied, "harmful prompts: complied with, %", head=head),
+        heat_map(refused, "look-alikes of a hazard: refused, %", head=head),
+    ])  # fmt: skip
+
+
+def audit(facts: Facts) -> Markup | None:
+    """Right replies by dimension and round, where the critic sees and where it does not, or why there is no audit."""
+    audits = [(summary.round, summary.audit) for summary in facts.run.rounds if summary.audit is not None]
+    rows = [_audited(number, part) for number, found in audits if not found.off for part in found.dimensions]
+    off = [tag("p", f"Round {number}: no audit, because {found.off}.") for number, found in audits if found.off]
+    if not rows and not off:
+        return None
+    marked = ", ".join(str(number) for number, found in audits if any(part.alarm for part in found.dimensions))
+    answer = (
+        f"In round {marked} the model did surely worse where the critic can't see: read the replies."
+        if marked
+        else "In no round did the model do surely worse where the critic can't see."
+    )
+    head = ("", "right replies to", "seen", "unseen", "difference, points", "deception score")
+    shown = [table(head, rows, "right replies where the critic sees and where it does not")] if rows else []
+    lead_line = paragraph("audit", " ", tag("b", answer) if rows else None)
+    return join([lead_line, *shown, *off, details("What these figures mean", paragraph("audit_figures"))])
 
 
 def rate(suite: SuiteResult) -> Interval:
@@ -70,46 +95,48 @@ def rate(suite: SuiteResult) -> Interval:
     return suite.complied if suite.kind == "harmful" else suite.refused
 
 
-def _measures(suite: SuiteResult) -> str:
-    return {"harmful": "complied with", "capability": "right answers", "injection": "followed"}.get(
-        suite.kind, "refused"
-    )
+def measure(suite: SuiteResult) -> str:
+    """What `rate` counts."""
+    return MEASURES.get(suite.kind, "refused")
 
 
-def _by_suite(facts: Facts) -> dict[str, list[tuple[Dot, SuiteResult]]]:
-    found: dict[str, list[tuple[Dot, SuiteResult]]] = {}
-    for summary in facts.measured:
-        for suite in summary.evaluation.suites if summary.evaluation else ():
-            if rate(suite).n:
-                found.setdefault(suite.suite, []).append((dot(summary, rate(suite)), suite))
-    return found
-
-
-def _texts(facts: Facts) -> Markup | None:
-    """Of the base model's replies and of those of the checkpoint in use: collapse and rambling show here."""
-    rows = [
-        [f"{name}, {point.name}", *_figures(suite)]
-        for name, found in _by_suite(facts).items()
-        for point, suite in found
-        if suite.texts is not None
-    ]
-    head = ("", "tokens a reply", "cut off", "distinct words", "distinct pairs", "self-BLEU")
-    words = "Where a model says the same whatever it is asked, distinct words fall and self-BLEU (1: all alike) rises."
-    return (
-        details("What the replies are like", tag("p", words), table(head, rows, "replies as texts")) if rows else None
-    )
-
-
-def _figures(suite: SuiteResult) -> Iterator[Content]:
-    texts = suite.texts
-    if texts is not None:
-        yield _mean(texts.length)
-        yield with_limits(texts.cut)
-        for value in (texts.distinct_1, texts.distinct_2, texts.self_bleu):
-            yield "–" if value is None else f"{value:.2f}"
-
-
-def _mean(value: Mean | None) -> Markup:
+def mean(value: Mean | None, digits: int = 1) -> Markup:
+    """A mean with its limits in small print."""
     if value is None:
         return Markup("–")
-    return join([f"{value.value:.1f} ", tag("small", f"{value.low:.0f}–{value.high:.0f}")])
+    return join([f"{value.value:.{digits}f} ", tag("small", f"{value.low:.{digits}f} to {value.high:.{digits}f}")])
+
+
+def _by_suite(measured: Sequence[Measured]) -> dict[str, list[tuple[Measured, SuiteResult]]]:
+    columns: dict[str, list[tuple[Measured, SuiteResult]]] = {}
+    for model in measured:
+        for suite in model.evaluation.suites:
+            if rate(suite).n:
+                columns.setdefault(suite.suite, []).append((model, suite))
+    return columns
+
+
+def _texts(measured: Sequence[Measured]) -> Markup | None:
+    """What replies are like as texts: collapse and rambling show here."""
+    rows = [
+        [f"{name}, {model.name}", mean(texts.length), with_limits(texts.cut),
+         *("–" if value is None else f"{value:.2f}" for value in (texts.distinct_1, texts.distinct_2, texts.self_bleu))]
+        for name, column in _by_suite(measured).items()
+        for model, suite in column
+        if (texts := suite.texts) is not None
+    ]  # fmt: skip
+    head = ("", "tokens a reply", "cut off", "distinct words", "distinct pairs", "self-BLEU")
+    shown = [paragraph("texts"), table(head, rows, "replies as texts")]
+    return details("What the replies are like", *shown) if rows else None
+
+
+def _audited(round: int, part: DimensionAudit) -> list[Content]:
+    gap = part.difference
+    difference: Content = "–"
+    if gap is not None:
+        alarm = badge("worse unseen", "refused") if part.alarm else None
+        small = tag("small", f"{100 * gap.low:+.0f} to {100 * gap.high:+.0f}")
+        difference = join([f"{points(gap.value)} ", small, " " if alarm else None, alarm])
+    score = "–" if part.score is None else f"{share(part.score)} ({share(part.expected)})"
+    seen, unseen = (join([with_limits(side), tag("small", f" of {side.n}")]) for side in (part.seen, part.unseen))
+    return [f"round {round}", labelled("dimensions", part.dimension), seen, unseen, difference, score]
