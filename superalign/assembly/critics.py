@@ -55,7 +55,7 @@ from superalign.models.sequence_classifier import SequenceClassifier
 from superalign.pool.options import choose
 from superalign.protocols import Critic, InferencePool
 from superalign.records.base import Hazard
-from superalign.review.label_value import request_of
+from superalign.records.rollout import user_text
 from superalign.review.labels import Taught
 
 
@@ -200,7 +200,7 @@ def extended(known: Labelled, taught: Sequence[Taught]) -> Labelled:
     replies = {text for text, _ in known.all_replies()}
     pairs, alone, asked = list(known.pairs), list(known.replies), list(known.requests)
     for row in taught:
-        request = request_of(row.prompt)
+        request = user_text(row.prompt)
         fresh = bool(row.reply.strip()) and row.reply not in replies
         if fresh and row.harmful is not None and row.harmful_reply is not None and request not in requests:
             pairs.append(

@@ -9,7 +9,7 @@ from superalign.critic.constitution import Constitution
 from superalign.critic.options import ClassifierOptions, Judgement
 from superalign.critic.scoring import assembled
 from superalign.records.exchange import Critique, Refusal
-from superalign.records.rollout import Response
+from superalign.records.rollout import Response, user_text
 
 
 class Classifies(Protocol):
@@ -33,7 +33,7 @@ class ClassifierCritic:
 
     async def critique(self, response: Response) -> Critique:
         """Never drops: a classifier always has probabilities."""
-        request = "\n".join(message.content for message in response.attack.messages if message.role == "user")
+        request = user_text(response.attack.messages)
         reply, reads = response.generation.text, self.options.reads
         texts = (reply, None) if reads == "reply" else (request, reply if reads == "pair" else None)
         odds = await self.classifier.classify(*texts)

@@ -1,12 +1,12 @@
-"""The nouns: frozen records that pass through the loop, each explained beneath its fields.
+"""Records of the loop: Seed -> Attack -> Response -> Critique -> Revision, a whole rollout being one Exchange.
 
-Seed -> Attack -> Response -> Critique -> Revision, and all of one rollout on one line as an Exchange.
-In memory each record holds the one before it (`critique.response.attack.seed.id`); on disk an Exchange
-stores the attack once, and its answers beside it.
+In memory each record holds the one before it (`critique.response.attack.seed.id`); on disk an Exchange stores the
+attack once, with all its answers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from superalign.records.base import Hazard, Intent, Kind, Record
@@ -20,6 +20,11 @@ class Message(Record):
 
 
 Messages = tuple[Message, ...]
+
+
+def user_text(messages: Sequence[Message]) -> str:
+    """All user turns of a conversation, a line each."""
+    return "\n".join(message.content for message in messages if message.role == "user")
 
 
 class Seed(Record):

@@ -15,7 +15,7 @@ from superalign.files.text_filters import plain_words
 from superalign.pairing.training_examples import PairingOptions, compile_exchange
 from superalign.records.base import Rate, Record
 from superalign.records.exchange import Exchange, Verdict
-from superalign.records.rollout import Message
+from superalign.records.rollout import user_text
 from superalign.seeding import derive_seed
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -44,11 +44,6 @@ class QueueItem(Record):
     """1: the verdict makes a pair, or lets harm pass; less: it makes a demonstration, or nothing."""
     novelty: Rate
     """1 minus the likeness to the nearest text that is labelled or stands before it in the queue."""
-
-
-def request_of(messages: Sequence[Message]) -> str:
-    """What the user said, all turns of it."""
-    return "\n".join(message.content for message in messages if message.role == "user")
 
 
 def rank(
@@ -86,7 +81,7 @@ def _candidates(
     exchange: Exchange, pairing: PairingOptions, held_out: Collection[str]
 ) -> list[tuple[QueueItem, float, str]]:
     """The exchange's most valuable answer with a number that breaks ties, and its request."""
-    request = request_of(exchange.attack.messages)
+    request = user_text(exchange.attack.messages)
     if exchange.attack.setup or not exchange.answers or is_held_out(exchange, held_out):
         return []
     compiled = compile_exchange(exchange, pairing)

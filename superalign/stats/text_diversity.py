@@ -12,7 +12,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from superalign.records.rollout import Attack
+from superalign.records.rollout import Attack, user_text
 from superalign.seeding import derive_seed
 
 Vectors = NDArray[np.float32]
@@ -53,7 +53,7 @@ class Sample:
 
 def attack_text(attack: Attack) -> str:
     """The user's turns of an attack; of more than `KEPT_CHARS` characters the first and last half of so many."""
-    text = "\n".join(turn.content for turn in attack.messages if turn.role == "user")
+    text = user_text(attack.messages)
     half = KEPT_CHARS // 2
     return text if len(text) <= KEPT_CHARS else f"{text[:half]} {text[-half:]}"
 

@@ -22,7 +22,7 @@ from superalign.analysis.attacks.records import (
 from superalign.records.base import Intent
 from superalign.records.evaluation import Interval
 from superalign.records.exchange import Exchange, Verdict
-from superalign.records.rollout import Attack
+from superalign.records.rollout import Attack, user_text
 from superalign.stats.intervals import wilson
 from superalign.stats.text_diversity import (
     BLEU_SAMPLE,
@@ -127,7 +127,7 @@ class Goal:
 
     def add_success(self, place: Place, attack: Attack, text: str) -> None:
         """Keeps the text unless an earlier success has the same words."""
-        words = words_of("\n".join(turn.content for turn in attack.messages if turn.role == "user"))
+        words = words_of(user_text(attack.messages))
         key = hashlib.sha256(words.encode("utf-8", "surrogatepass")).digest()
         self.successes[key] = min(self.successes.get(key, (place, text)), (place, text))
 

@@ -13,7 +13,8 @@ from superalign.critic.options import ProbeOptions, within
 from superalign.loop.plan import Plan
 from superalign.loop.round_log import RoundLog
 from superalign.records.exchange import Exchange
-from superalign.review.label_value import QueueItem, is_held_out, rank, request_of
+from superalign.records.rollout import user_text
+from superalign.review.label_value import QueueItem, is_held_out, rank
 from superalign.review.labels import Item, Label, LabelJournal, Taught, apply_labels, judged, lessons, standing
 from superalign.review.queue import held_out_prompts
 from superalign.store.journal import read_records, write_records
@@ -71,7 +72,7 @@ class HumanReview:
 
     def _rank(self, round_folder: RoundFolder) -> list[QueueItem]:
         """Labels of earlier rounds make a like request less worth asking about."""
-        known = [request_of(taught.prompt) for taught in read_records(round_folder.taught, Taught)]
+        known = [user_text(taught.prompt) for taught in read_records(round_folder.taught, Taught)]
         return rank(
             read_records(round_folder.exchanges, Exchange),
             self.options.per_round,
