@@ -108,10 +108,8 @@ class GuardCritic:
         named = next((hazard for _, hazard in answers if hazard), None)
         principle = constitution.for_hazard(named) if named and verdict.principle else None
         update = {"principle": principle.id} if principle else {}
-        labels_of = ((prompt.template.name, labels) for prompt, (labels, _) in zip(self.prompts, answers, strict=True))
-        answered = "; ".join(
-            f"{name}: {', '.join(f'{k} {v}' for k, v in labels.items())}" for name, labels in labels_of
-        )
+        pairs = zip(self.prompts, answers, strict=True)
+        answered = "; ".join(f"{prompt.template.name}: {_in_words(labels)}" for prompt, (labels, _) in pairs)
         update["rationale"] = f"{verdict.rationale} ({answered})".strip()
         return Critique(response=response, verdict=verdict.model_copy(update=update))
 
@@ -130,3 +128,7 @@ class GuardCritic:
             messages, lambda answer: (prompt.read(answer), prompt.hazard(answer)),
             response.attack.id, "guard", response.index, number,
         )  # fmt: skip
+
+
+def _in_words(labels: Mapping[Judgement, Rate | Refusal]) -> str:
+    return ", ".join(f"{judgement} {value}" for judgement, value in labels.items())
