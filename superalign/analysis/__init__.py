@@ -1,1 +1,1 @@
-"""What a round came to. Pure."""
+"""Figures and reports of a round and a run."""

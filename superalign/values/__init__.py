@@ -1,1 +1,1 @@
-"""Values that change: how far each version of a constitution is kept, and what of the past still holds."""
+"""Values that change: how well each version of a constitution is kept, and which past examples stay valid."""

@@ -1,1 +1,1 @@
-"""What the attacks of a round came to: rates, hits, diversity, coverage. Pure."""
+"""Figures of a round's attacks: rates, hits, diversity, coverage. Pure."""
