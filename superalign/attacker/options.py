@@ -125,7 +125,7 @@ class AttackerOptions(FrozenModel):
         """The mix, or without one every known strategy with equal weight."""
         return {name: weight for name, weight in self.mix.items() if weight} or dict.fromkeys(known, 1.0)
 
-    @field_validator("seeds", mode="before")
+    @field_validator("seeds", mode="before", json_schema_input_type=list[str | SeedFile])
     @classmethod
     def _paths(cls, value: Any) -> Any:
         if not isinstance(value, list | tuple):

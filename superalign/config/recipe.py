@@ -110,12 +110,12 @@ class Recipe(FrozenModel):
             raise ValueError("must be a folder's name, without slashes")
         return value
 
-    @field_validator("training", mode="before")
+    @field_validator("training", mode="before", json_schema_input_type=TrainingOptions | list[TrainingOptions])
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return value if isinstance(value, list | tuple) else (value,)
 
-    @field_validator("constitution", mode="before")
+    @field_validator("constitution", mode="before", json_schema_input_type=str | list[str | Version])
     @classmethod
     def _files_or_versions(cls, value: Any) -> Any:
         versions = value if isinstance(value, list | tuple) else [value]

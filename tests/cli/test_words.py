@@ -9,10 +9,10 @@ import pytest
 from superalign.analysis.summary import summarise
 from superalign.cli.evaluate import sources
 from superalign.cli.exit import StoppedError, ended, message
-from superalign.cli.export import card
 from superalign.cli.format import counts, interval, seconds
 from superalign.errors import PoolError, PromptFileError, RecipeError
 from superalign.records.evaluation import Interval
+from superalign.standalone.export_checkpoint import card
 from superalign.store.run_folder import RunFolder
 
 
