@@ -18,6 +18,8 @@ from superalign.report.html import Content, limits, tag
 
 PAD = 16
 """Space for a marker at the edge of the scale, in pixels."""
+LEFT, TOP, RIGHT, BOTTOM = 40, 12, 288, 142
+"""The area of a small picture, in pixels; it is 300 wide and 170 high."""
 State = Literal["promoted", "refused", "open"]
 """Whether a round's candidate was promoted or not; open: nothing is decided yet."""
 
@@ -71,44 +73,29 @@ def scatter(dots: Sequence[Dot], x_title: str, y_title: str) -> Markup:
 
 def trend(dots: Sequence[Dot], title: str) -> Markup:
     """A share over the rounds with its intervals; the scale ends at the next ten per cent above the highest limit."""
-    width, height, left, top, right, bottom = 300, 170, 40, 12, 12, 28
     most = max(0.1, math.ceil(10 * max(dot.y.high for dot in dots) - 1e-9) / 10)
-    step = (width - left - right) / max(1, len(dots))
-    places = [left + step * (i + 0.5) for i in range(len(dots))]
-
-    def at_y(value: float) -> float:
-        return top + (height - top - bottom) * (1 - value / most)
-
-    parts: list[Content] = []
-    for tick in (0.0, most / 2, most):
-        parts.append(_line(left, at_y(tick), width - right, at_y(tick), "grid"))
-        parts.append(_words(left - 6, at_y(tick) + 5, f"{100 * tick:.0f}", "tick", "end"))
-    for place, dot in zip(places, dots, strict=True):
-        parts.append(_line(place, at_y(dot.y.low), place, at_y(dot.y.high), f"whisker {dot.state}"))
-        parts.append(_marker(place, at_y(dot.y.rate), 6, dot, limits(dot.y)))
-        parts.append(_words(place, height - 8, dot.label, "tick", "middle"))
-    return _svg(width, height, f"{title}: " + "; ".join(f"{d.name} {limits(d.y)}" for d in dots), parts, "trend")
+    parts = _frame([f"{100 * most * share:.0f}" for share in (0, 0.5, 1)])
+    step = (RIGHT - LEFT) / max(1, len(dots))
+    for at, dot in enumerate(dots):
+        x, (y, low, high) = LEFT + step * (at + 0.5), (_height(v / most) for v in (dot.y.rate, dot.y.low, dot.y.high))
+        parts.append(_line(x, low, x, high, f"whisker {dot.state}"))
+        parts.append(_marker(x, y, 6, dot, limits(dot.y)))
+        parts.append(_words(x, BOTTOM + 20, dot.label, "tick", "middle"))
+    return _svg(300, 170, f"{title}: " + "; ".join(f"{d.name} {limits(d.y)}" for d in dots), parts, "trend")
 
 
 def curve(losses: Sequence[float], title: str) -> Markup:
     """Losses by step: each batch's as a thin line, the mean of the batches around it as a thick one."""
-    width, height, left, top, right, bottom = 300, 170, 40, 12, 12, 28
     window, most = max(1, len(losses) // 10), max(losses) or 1.0
     means = [fmean(losses[max(0, at - window // 2) : at + window // 2 + 1]) for at in range(len(losses))]
-
-    def points(values: Sequence[float]) -> list[tuple[float, float]]:
-        step, every = (width - left - right) / max(1, len(values) - 1), max(1, len(values) // 400)
-        return [(left + step * at, top + (height - top - bottom) * (1 - values[at] / most))
-                for at in range(0, len(values), every)]  # fmt: skip
-
-    parts: list[Content] = []
-    for tick in (0.0, most / 2, most):
-        y = top + (height - top - bottom) * (1 - tick / most)
-        parts += [_line(left, y, width - right, y, "grid"), _words(left - 6, y + 5, f"{tick:.2g}", "tick", "end")]
-    parts += [_path(points(losses), "batches"), _path(points(means), "means")]
-    parts += [_words(left, height - 8, "1", "tick", "start"), _words(width - right, height - 8, f"step {len(losses)}",
-                                                                    "tick", "end")]  # fmt: skip
-    return _svg(width, height, f"{title}: from {means[0]:.3f} to {means[-1]:.3f}", parts, "trend")
+    parts = _frame([f"{most * share:.2g}" for share in (0, 0.5, 1)])
+    step, every = (RIGHT - LEFT) / max(1, len(losses) - 1), max(1, len(losses) // 400)
+    for values, name in ((losses, "batches"), (means, "means")):
+        shown = range(0, len(values), every)
+        parts.append(_path([(LEFT + step * at, _height(values[at] / most)) for at in shown], name))
+    parts.append(_words(LEFT, BOTTOM + 20, "1", "tick", "start"))
+    parts.append(_words(RIGHT, BOTTOM + 20, f"step {len(losses)}", "tick", "end"))
+    return _svg(300, 170, f"{title}: from {means[0]:.3f} to {means[-1]:.3f}", parts, "trend")
 
 
 def bar(parts: Sequence[tuple[str, float]], colours: Mapping[str, int], most: float) -> Markup:
@@ -129,6 +116,19 @@ def legend(colours: Mapping[str, int]) -> Markup:
     return tag(
         "p", *(tag("span", tag("i", "", class_=f"c{at % 8}"), name) for name, at in colours.items()), class_="legend"
     )
+
+
+def _frame(ticks: Sequence[str]) -> list[Content]:
+    """The lines of a small picture at its bottom, middle and top, with their figures."""
+    parts: list[Content] = []
+    for at, tick in enumerate(ticks):
+        y = _height(at / (len(ticks) - 1))
+        parts += [_line(LEFT, y, RIGHT, y, "grid"), _words(LEFT - 6, y + 5, tick, "tick", "end")]
+    return parts
+
+
+def _height(share: float) -> float:
+    return TOP + (BOTTOM - TOP) * (1 - share)
 
 
 def _marker(x: float, y: float, radius: int, dot: Dot, figures: str) -> Markup:

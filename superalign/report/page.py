@@ -19,7 +19,7 @@ from superalign.report import browser_entries
 from superalign.report.browser_entries import ATTACK_FACETS, HELD_OUT_FACETS, Entry
 from superalign.report.html import tag
 from superalign.report.page_data import Facts, Measured, Section, gather
-from superalign.report.sections import attacks, held_out, learning, models, overview
+from superalign.report.sections import attacks, held_out, learning, overview
 from superalign.store.atomic import write_atomic
 from superalign.store.run_folder import RunFolder
 
@@ -80,8 +80,8 @@ def write_evaluation(
     figures = [evaluation.model_copy(update={"checkpoint": name}) for name, evaluation, _ in evaluations]
     measured = [Measured(one.checkpoint, one.checkpoint, "open", one) for one in figures]
     sections: list[tuple[str, str, Markup | None]] = [
-        ("shares", "Held-out prompts", models.shares(figures, compared)),
-        ("differences", f"Against {figures[0].checkpoint}", models.differences(figures, compared)),
+        ("shares", "Held-out prompts", held_out.model_shares(figures, compared)),
+        ("differences", f"Against {figures[0].checkpoint}", held_out.model_differences(figures, compared)),
         ("suites", "Held-out suites", held_out.suites(measured)),
         ("hazards-held-out", "Hazards", held_out.hazards(measured, "")),
     ]
@@ -93,7 +93,7 @@ def write_evaluation(
         browsers.append(("replies", heading, "replies", browser_entries.compared_facets(names), entries))
     about = tag("p", f"Measured outside of a run. Written {_now()}.", class_="quiet")
     shown = [(id, name, body) for id, name, body in sections if body]
-    return _write(to, title, about, models.headline(figures, compared), shown, browsers)
+    return _write(to, title, about, held_out.models_headline(figures, compared), shown, browsers)
 
 
 def _write(
