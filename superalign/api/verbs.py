@@ -72,21 +72,22 @@ def load_recipe(
     """
     if isinstance(overrides, Mapping):
         overrides = [f"{field}={json.dumps(to_jsonable_python(value))}" for field, value in overrides.items()]
+    source: Any = recipe
     if isinstance(recipe, Recipe):
         if not overrides and base_dir is None:
             return recipe
         base_dir = base_dir or _base_dir(recipe)
-        recipe = yaml.safe_load(_text(recipe))
-    if isinstance(recipe, Mapping):
+        source = yaml.safe_load(_text(recipe))
+    if isinstance(source, Mapping):
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch, "recipe.yaml")
-            path.write_text(yaml.safe_dump(to_jsonable_python(recipe), sort_keys=False, allow_unicode=True), "utf-8")
+            path.write_text(yaml.safe_dump(to_jsonable_python(source), sort_keys=False, allow_unicode=True), "utf-8")
             try:
                 return _load(path, overrides, Path(base_dir or Path.cwd()).resolve())
             except SuperalignError as error:  # lines of a file that nobody wrote
                 raise type(error)(re.sub(rf"{re.escape(str(path))}:\d+: ", "", error.what), error.hint) from None
-    path = Path(recipe)
-    path = path if path.exists() else shipped_recipes().get(str(recipe), path)
+    path = Path(source)
+    path = path if path.exists() else shipped_recipes().get(str(source), path)
     return _load(path, overrides, Path(base_dir or path.parent).resolve())
 
 
@@ -110,12 +111,10 @@ def run(
     SuperalignError.
     """
     loaded, parts = load_recipe(recipe), Parts(pool, attacker, critic, judge, trainer)
-    text = _text(loaded) if rounds is None else ""
-    base_dir = _base_dir(loaded)
-    loaded = loaded if rounds is None else loaded.model_copy(update={"rounds": rounds})
+    loaded, base_dir = loaded.model_copy(update={"rounds": rounds} if rounds else {}), _base_dir(loaded)
     path = Path(out) if out is not None else Path("runs") / loaded.name
     resolved, inputs = build.resolve(loaded, base_dir)
-    with start_resume.opened(path, text or _text(loaded), resolved | start_resume.named(parts), inputs) as folder:
+    with start_resume.opened(path, _text(loaded), resolved | start_resume.named(parts), inputs) as folder:
         start_resume.note_origin(path, base_dir / "recipe.yaml")
         wait(start_resume.play(loaded, base_dir, folder, observer or Silent(), parts))
     return open_run(path)
@@ -162,8 +161,7 @@ def attack(
     """
     loaded, parts = load_recipe(recipe), Parts(pool, attacker, critic)
     base_dir, lora = _base_dir(loaded), Path(adapter) if adapter else None
-    loaded = load_recipe(loaded, {"model": model}) if model else loaded
-    text = _text(loaded)
+    text = _text(loaded := loaded.model_copy(update={"model": model} if model else {}))
     loaded = loaded.model_copy(update={"floor": None})  # nothing is trained on the critic's word
     path = Path(out) if out is not None else Path("runs") / f"{loaded.name}-attack"
     with start_resume.opened_for_attack(loaded, text, base_dir, path, lora, parts) as folder:
