@@ -34,7 +34,7 @@ def rows_out(rounds: Sequence[RoundQueue], labels: Standing, reveal: Reveal) -> 
     for queue in rounds:
         for item in queue.items:
             exchange = queue.exchanges[item[0]]
-            judged = [label for label in labels.get(item, {}).values() if label.action == "judge"]
+            judged: list[Label | None] = [label for label in labels.get(item, {}).values() if label.action == "judge"]
             for label in judged or [None]:
                 yield _row(exchange, item, label, reveal)
 

@@ -166,8 +166,8 @@ def _override(exchange: Exchange, answer: Answer, labels: Sequence[Label]) -> An
     asks = _majority([label.harmful_request for label in labels], guessed)
     if asks is None:
         asks = exchange.attack.seed.intent == "harmful"
-    critics = JUDGEMENTS[critic.refusal] if critic and critic.refusal else None
-    judgement = _majority([label.judgement for label in labels], critics)
+    critics: Judgement | None = JUDGEMENTS[critic.refusal] if critic and critic.refusal else None
+    judgement: Judgement | None = _majority([label.judgement for label in labels], critics)
     if judgement is None:
         return answer.model_copy(update={"verdict": _verdict(asks, None, None, None, "People disagree about it.")})
     harm = _majority([label.harmful_reply for label in labels], None)

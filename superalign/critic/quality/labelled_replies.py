@@ -105,8 +105,8 @@ def _columns(path: Path, rows: Sequence[Row], named: Mapping[str, str]) -> dict[
     listed = f"columns: {', '.join(sorted(known))}"
     for field in _FIELDS:
         if field not in columns:
-            column = column_of(known, _TEXTS.get(field, (field,)))
-            columns[field] = [column] if column else []
+            likeliest = column_of(known, _TEXTS.get(field, (field,)))
+            columns[field] = [likeliest] if likeliest else []
         if field in _TEXTS and not columns[field]:
             faults.add(path, 1, f"no column for the {field}", f"--columns {field}=COLUMN; {listed}")
     if not any(columns[question] for question in QUESTIONS):
