@@ -44,6 +44,7 @@ def attack(
                 lambda observer: start_resume.attack(recipe, base_dir, folder, adapter, observer),
                 round=1,
                 resume=command("attack", *words),
+                loading=recipe.model,
             )
         write_report(folder, folder.report)
         print_run(folder, as_json=as_json, full=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,17 +12,18 @@ from typing import Annotated, Any
 
 import typer
 
+from superalign.attacker.options import EVOLVED
 from superalign.attacker.seeds.from_cli_name import Resolved, find, plan
 from superalign.attacker.strategies.load import PromptStrategy, load_strategies, strategy_files
 from superalign.attacker.strategies.plugin import PluginStrategy
 from superalign.attacker.strategies.protocol import Strategy
-from superalign.cli.format import clean, labelled, table, width
+from superalign.cli.format import clean, command, labelled, table, width
 from superalign.cli.options import Json, group, one_of
 from superalign.cli.progress import watched
 from superalign.errors import PromptFileError
 from superalign.files.plugins import entry_names
 from superalign.records.exchange import Answer, Dropped, Exchange
-from superalign.records.rollout import Rollout
+from superalign.records.rollout import Rollout, Seed
 
 Played = list[Exchange | Dropped]
 
@@ -114,7 +116,8 @@ def try_out(
     played = watched(
         lambda observer: attempt(
             rollouts, strategies, model=model, adapter=adapter, judge=judge, pool=pool, observer=observer
-        )
+        ),
+        loading=model,
     )
     _show(played, as_json)
     if not as_json:
@@ -123,14 +126,30 @@ def try_out(
 
 
 def _planned(path: str, mix: str | None, fields: Sequence[str], n: int) -> tuple[list[Rollout], dict[str, Strategy]]:
-    here = Path.cwd()
-    given = find(path, fields, here)
-    names = mix.split(",") if mix else [] if given.strategies else ["direct"]
+    here, names = Path.cwd(), mix.split(",") if mix else []
+    if EVOLVED in (path, *names):
+        hint = (
+            f"name it in a recipe's attacker.mix; from the second generation on, `{command('attack')} RECIPE` plays it"
+        )
+        raise PromptFileError(f"{EVOLVED}: it breeds attacks from those played before, and here there are none", hint)
+    source = find(path, fields, here)
+    names = names or ([] if source.strategies else ["direct"])
     known = load_strategies(names, here) if names else {}
-    rollouts, strategies = plan(given, {name: known[name] for name in names}, n)
+    rollouts, strategies = plan(source, {name: known[name] for name in names}, n)
     if not rollouts:
         raise PromptFileError(f"{path}: no attack to show", "no strategy applies to its goals; name others with --mix")
+    if names and (unfit := [seed for seed in source.seeds if not _fits(seed, [known[name] for name in names])]):
+        example = clean(unfit[0].goal, 60)
+        why = (
+            f"{mix or 'direct'} applies to none of them (it needs goals of another form or intent), such as: {example}"
+        )
+        print(f"{len(unfit)} of {len(source.seeds)} goals left out: {why}", file=sys.stderr)
     return rollouts, strategies
+
+
+def _fits(seed: Seed, strategies: Sequence[Strategy]) -> bool:
+    """Whether a seed can be played: it says how itself, or one of the strategies applies to it."""
+    return bool(seed.turns or seed.strategy) or any(strategy.applies(seed) for strategy in strategies)
 
 
 def _row(name: str, here: Path) -> dict[str, str]:

@@ -77,7 +77,8 @@ def calibrate(
             who="judge" if who == "judge" else "critic",
             guarantee=(guarantee, delta) if guarantee is not None else None,
             observer=observer,
-        )
+        ),
+        loading=f"the {who} ({getattr(recipe, who).type})",
     )
     if out is not None:
         write_json(out, calibration)

@@ -92,7 +92,7 @@ def evaluate(
 
     subject = Subject(adapter.name if adapter else "base", model, adapter)
     with tempfile.TemporaryDirectory(prefix="superalign-") as scratch:
-        evaluation = watched(lambda observer: measure(subject, question, out or Path(scratch), observer))
+        evaluation = watched(lambda observer: measure(subject, question, out or Path(scratch), observer), loading=model)
     page = _page(f"{model}{f' with {adapter}' if adapter else ''}", [evaluation], [], [out], out) if out else []
     if as_json:
         print(json.dumps(evaluation.model_dump(mode="json")))
@@ -136,7 +136,9 @@ def compare(
 
     subjects = subjects_of(model)
     with tempfile.TemporaryDirectory(prefix="superalign-") as scratch:
-        measured, compared = watched(lambda observer: measure_all(subjects, question, out or Path(scratch), observer))
+        measured, compared = watched(
+            lambda observer: measure_all(subjects, question, out or Path(scratch), observer), loading=subjects[0].model
+        )
     names = [subject.name for subject in subjects]
     page = _page(", ".join(names), measured, compared, [out / name for name in names], out) if out else []
     if as_json:

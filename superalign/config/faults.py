@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from superalign.files.yaml_lines import Loc, Located, in_words, nearest
 
@@ -17,7 +18,10 @@ def faults_of(
 
     data: the document with the command line's settings in it; from_command_line: place -> the setting as it was given.
     """
-    for item in error.errors():
+    errors = error.errors()
+    for item in errors:
+        if any(_is_another_form(item, other) for other in errors):
+            continue
         loc, siblings = _in_document(item["loc"], data)
         what = in_words(item)
         if item["type"] == "extra_forbidden":
@@ -34,6 +38,13 @@ def faults_of(
         line = document.line(loc)
         where = f"--set {given}" if given else f"{document.path}:{line}"
         yield line, f"{where}: {dotted(loc) or 'recipe'}: {what}"
+
+
+def _is_another_form(item: ErrorDetails, other: ErrorDetails) -> bool:
+    """Whether `item` only says that a mapping is not the plain form of a union, and `other` what is wrong inside it."""
+    beside, deeper = item["loc"][:-1], other["loc"]
+    plain = item["type"].endswith("_type") and isinstance(item["input"], dict) and bool(beside)
+    return plain and deeper[: len(beside)] == beside and len(deeper) > len(beside) + 1
 
 
 def _in_document(loc: Loc, data: Any) -> tuple[Loc, list[str]]:

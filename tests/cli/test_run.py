@@ -64,8 +64,8 @@ def test_a_run_says_what_it_came_to(recipe: Path, tmp_path: Path) -> None:
     assert out.startswith("\n")
     assert "Round 1 is promoted. Better: harmful complied 100.0 % -> 0.0 %. Worse: nothing." in " ".join(out.split())
     assert "export runs/toy --format merged --to exported/toy" in out
-    assert [out.count(row) for row in ("\nbase ", "\nround 1 ", "\nround 2 ")] == [3, 2, 1], (
-        "after each, and at the end"
+    assert [out.count(row) for row in ("\nbase ", "\nround 1 ", "\nround 2 ")] == [3, 2, 2], (
+        "after each round, and at the end; why round 2 was kept out"
     )
     assert manifest.verify(tmp_path / "runs/toy") == []
     page = (tmp_path / "runs/toy/report.html").read_text()
@@ -200,3 +200,10 @@ def test_init_makes_a_recipe_and_overwrites_nothing(tmp_path: Path) -> None:
     again = superalign("init", str(tmp_path / "my own"))
     assert (again.returncode, "exists already, and nothing is overwritten" in again.stderr) == (1, True)
     assert (tmp_path / "my own" / "seeds" / "mine.yaml").read_text() == "mine"
+
+
+def test_a_wrong_word_inside_a_suite_is_one_fault(recipe: Path) -> None:
+    recipe.write_text(RECIPE.replace("evaluation: {}", "evaluation: {suites: [{file: harmful, kind: harmfull}]}"))
+    done = superalign("run", str(recipe), "--dry-run")
+    assert done.stderr.startswith(f"error: {recipe}:9: evaluation.suites.0.kind: must be 'harmful', 'lookalike'")
+    assert len(done.stderr.splitlines()) == 1
