@@ -111,7 +111,7 @@ def try_out(
     one_of("--judge", judge, "rules", "probe")
     one_of("--pool", pool, "auto", "vllm", "transformers")
     rollouts, strategies = _planned(path, mix, fields or (), n)
-    from superalign.standalone.try_attacks import attempt
+    from superalign.standalone.play_attacks import attempt
 
     played = watched(
         lambda observer: attempt(

@@ -9,7 +9,7 @@ import pytest
 
 from superalign.attacker.seeds.from_cli_name import find, plan
 from superalign.attacker.strategies.load import load_strategies
-from superalign.cli.progress import Lines
+from superalign.cli.progress import ProgressLines
 from superalign.records.exchange import Exchange
 from superalign.standalone.play_attacks import attempt, rehearse
 from tests.cli.toy import superalign
@@ -103,7 +103,7 @@ async def test_a_trial_plays_every_rollout_and_judges_the_replies(tmp_path: Path
         '{"goal": "rob a bank", "intent": "harmful"}\n{"turns": ["Hi.", "Bread?"], "intent": "benign"}\n'
     )
     rollouts, strategies = plan(find("g.jsonl", (), tmp_path), load_strategies(["direct"]), 5)
-    observer = Lines(lambda number: None)
+    observer = ProgressLines(lambda number: None)
     played = await attempt(
         rollouts, strategies, model="some/model", adapter=None, judge="rules", pool="scripted", observer=observer
     )

@@ -10,7 +10,7 @@ from typing import Any
 from superalign.analysis.summary import RunSummary, summarise
 from superalign.assembly import plan as build
 from superalign.assembly.plan import Plan
-from superalign.cli.progress import Lines
+from superalign.cli.progress import ProgressLines
 from superalign.config.recipe import load_recipe
 from superalign.errors import TrainingError
 from superalign.loop.orchestrator import Loop
@@ -94,7 +94,7 @@ def new_folder(path: Path) -> Iterator[RunFolder]:
 async def played(path: Path, change: Any) -> RunSummary:
     """The summary of one round of the plan, changed by `change(plan)`."""
     recipe, _ = load_recipe(RECIPE, ["rounds=1", "attacker.mix={reworded: 1}"])
-    observer = Lines(lambda number: None)
+    observer = ProgressLines(lambda number: None)
     with new_folder(path) as folder:
         async with build.staged(recipe, PLAN, folder, observer) as plan:
             plan.trainer = Broken()
