@@ -68,7 +68,9 @@ def check_bench(module: str, words: list[str]) -> None:
 def check(words: list[str]) -> None:
     """That a command and its options exist, without running it."""
     program, rest = words[0], words[1:]
-    if program == "superalign":
+    if program == "superalign" and rest[0].startswith("-"):
+        assert rest[0] in superalign("--help").stdout, " ".join(words)
+    elif program == "superalign":
         command, rest = leaf(rest)
         command.make_context(command.name, list(rest))  # raises for a wrong option, a missing argument
         if command.name == "bench":
