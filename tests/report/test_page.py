@@ -329,7 +329,7 @@ def test_attacks_alone_are_told_apart_by_side_without_empty_sections(tmp_path: P
         write_json(round_folder.attack_json, attack_report(read_records(round_folder.exchanges, Exchange)))
     plain = Page(write(tmp_path / "run")).plain
     assert "It complied with harmful requests in 100.0 % of 4 attacks (51.0 to 100.0)" in plain
-    assert "it refused harmless ones in 0.0 % of 4 attacks (0.0 to 49.0)." in plain
+    assert "it refused harmless ones in 100.0 % of 4 attacks (51.0 to 100.0)." in plain
     assert "before and after" not in plain
     assert "Round by round" not in plain
 
