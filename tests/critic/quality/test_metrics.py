@@ -142,7 +142,7 @@ def test_calibration_error_of_honest_probabilities_is_small_and_of_overconfident
 
 
 def test_a_critic_that_says_nothing_has_no_figures_and_no_fault() -> None:
-    silent = [item.model_copy(update={"said": None, "probability": None}) for item in judged(20)]
+    silent = [item.model_copy(update={"label": None, "probability": None}) for item in judged(20)]
     found = figures(silent, "harm")
     assert (found.n, found.kappa, found.auroc, found.ece) == (0, None, None, None)
     assert found.abstained.rate == 1.0
