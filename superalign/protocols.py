@@ -149,8 +149,10 @@ class Trainer(Protocol):
 class Evaluator(Protocol):
     """Checkpoint -> Evaluation."""
 
-    total: int
-    """Items of one evaluation."""
+    @property
+    def total(self) -> int:
+        """Items of one evaluation."""
+        ...
 
     async def evaluate(
         self, model: str, checkpoint: Checkpoint, *, done: Iterable[ItemResult], on_item: OnItem
