@@ -154,6 +154,7 @@ async def staged(
     inputs, calibration, parts = Inputs.load(recipe, base_dir), calibration_of(recipe, base_dir), parts or Parts()
     base, roles, per_round = str(resolve_model(recipe.model)), recipe.roles, recipe.attacker.per_round
     async with AsyncExitStack() as stack:
+        observer.notice(f"loading {recipe.model} into the {choose(recipe.pool).type} pool")
         engines = Engines(recipe.pool, folder.logs, stack)
         if parts.pool is not None:
             engines.use(base, parts.pool)

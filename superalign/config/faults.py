@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from superalign.files.yaml_lines import Loc, Located, in_words, nearest
@@ -25,10 +26,12 @@ def faults_of(
         loc, siblings = _in_document(item["loc"], data)
         what = in_words(item)
         if item["type"] == "extra_forbidden":
-            known = _known_keys(model, item["loc"][:-1])
-            what = f"unknown key; {nearest(str(loc[-1]), known)}" if known else "unknown key"
+            fields = _fields_at(model, item["loc"][:-1])
+            what = f"unknown key; {nearest(str(loc[-1]), fields)}" if fields else "unknown key"
         elif item["type"] == "missing":
+            field = _fields_at(model, item["loc"][:-1]).get(str(loc[-1])) if loc else None
             what = "is missing" + (f"; given here: {', '.join(siblings)}" if siblings else "")
+            what += f"; for example {', '.join(map(str, field.examples))}" if field and field.examples else ""
         elif not isinstance(item["input"], dict | list):
             what += f", not {item['input']!r}"
         place, own = tuple(map(str, loc)), loc in document.lines
@@ -63,7 +66,7 @@ def _in_document(loc: Loc, data: Any) -> tuple[Loc, list[str]]:
     return tuple(kept), [str(key) for key in inner] if isinstance(inner, dict) else []
 
 
-def _known_keys(root: type[BaseModel], loc: Loc) -> set[str]:
+def _fields_at(root: type[BaseModel], loc: Loc) -> dict[str, FieldInfo]:
     """The fields of the model at pydantic's location, tags of unions included."""
     models: list[type[BaseModel]] = [root]
     for part in loc:
@@ -76,7 +79,7 @@ def _known_keys(root: type[BaseModel], loc: Loc) -> set[str]:
             elif _tag(model) == part:
                 inner.append(model)
         models = inner or models
-    return {name for model in models for name in model.model_fields}
+    return {name: field for model in models for name, field in model.model_fields.items()}
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

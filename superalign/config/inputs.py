@@ -75,7 +75,10 @@ class Inputs:
             cls._of_judging(recipe, base_dir),
             hazards=hazards,
             seeds=tuple(loaded.seeds),
-            strategies=loaded.reserved | load_strategies(recipe.attacker.named, base_dir, loaded.templates),
+            strategies=loaded.reserved
+            | load_strategies(
+                recipe.attacker.named, base_dir, loaded.templates, lambda name: recipe.place(("attacker", "mix", name))
+            ),
             notices=tuple(loaded.notices),
         )
         if recipe.attacker.training is not None and not inputs.written(recipe):
@@ -99,7 +102,9 @@ class Inputs:
 
     @classmethod
     def _of_judging(cls, recipe: Recipe, base_dir: Path) -> Inputs:
-        suites, plain_text = load_suites(recipe.evaluation, base_dir)
+        suites, plain_text = load_suites(
+            recipe.evaluation, base_dir, lambda index: recipe.place(("evaluation", "suites", index))
+        )
         versions = load_versions(recipe, base_dir, critics_of(recipe))
         return cls(
             seeds=(),

@@ -100,6 +100,7 @@ class Recipe(FrozenModel):
     gate: GateOptions = GateOptions()
     max_walks: Annotated[int, Field(ge=1)] = 256
     """How many exchanges are under way at once."""
+    _document: Located | None = None
     track: TrackerName | None = None
     """Who else gets each round's figures, as a package of that name that is installed; None: nobody."""
 
@@ -156,6 +157,10 @@ class Recipe(FrozenModel):
                 raise ValueError(f"{name}: format: json needs vLLM; set auto or tagged, or another pool")
         return self
 
+    def place(self, loc: Loc) -> str:
+        """`file:line: ` of a field in the recipe's file; empty where there is no file."""
+        return f"{self._document.path}:{self._document.line(loc)}: " if self._document else ""
+
     def training_of(self, round: int) -> TrainingOptions:
         """The training options of a round, counted from 1."""
         return self.training[min(round, len(self.training)) - 1]
@@ -176,6 +181,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), base_dir: Path | None
     except ValidationError as error:
         lines = sorted(set(faults_of(Recipe, error, document, data, from_command_line)))
         raise RecipeError("\n".join(text for _, text in lines)) from None
+    recipe._document = document
     _check_files(recipe, document, base_dir or path.parent)
     return recipe, yaml.safe_dump(data, sort_keys=False, allow_unicode=True) if overrides else path.read_text("utf-8")
 

@@ -125,8 +125,11 @@ class GuardOptions(Writes):
     """A guard model with its own answer format (Llama Guard, WildGuard, ShieldGemma, Granite Guardian)."""
 
     type: Literal["guard"] = "guard"
-    template: tuple[str, ...]
-    """Prompt files with the guard's labels, such as `critic/guards/wildguard.md`: one, or one per question."""
+    template: tuple[str, ...] = Field(
+        examples=["critic/guards/llama_guard_reply.md", "critic/guards/granite_guardian_reply.md",
+                  "critic/guards/shieldgemma.md", "critic/guards/wildguard.md"]
+    )  # fmt: skip
+    """Prompt files with the guard's labels: one, or one per question; those in `critic/guards/` ship."""
     labels: dict[Judgement, dict[str, Rate | Refusal]] = Field(default_factory=dict)
     """Per judgement: pattern to search in the answer -> its value; replaces the labels in the prompt files."""
     trust_intent: bool = True

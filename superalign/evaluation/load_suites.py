@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import cast, get_args
@@ -47,15 +47,22 @@ def kind_and_source(spec: str) -> tuple[SuiteKind | None, str]:
     return (cast("SuiteKind", kind), rest) if names_kind else (None, spec)
 
 
-def load_suites(options: EvaluationOptions, base_dir: Path | None = None) -> tuple[list[Suite], PlainText | None]:
+def load_suites(
+    options: EvaluationOptions, base_dir: Path | None = None, place: Callable[[int], str] = lambda index: ""
+) -> tuple[list[Suite], PlainText | None]:
     """Everything a recipe's evaluation names; `base_dir` is the recipe's folder.
 
-    Raises PromptFileError with file and line.
+    place: index of a suite -> where the recipe names it, `file:line: ` or empty. Raises PromptFileError with file and
+    line.
     """
     suites: list[Suite] = []
-    for entry in options.suites:
+    for index, entry in enumerate(options.suites):
         source = SuiteSource(file=entry) if isinstance(entry, str) else entry
-        suite = load_suite(*find_suite(source, options, base_dir), limit=options.limit)
+        try:
+            source_and_file = find_suite(source, options, base_dir)
+        except PromptFileError as error:
+            raise PromptFileError(place(index) + error.what, error.hint) from None
+        suite = load_suite(*source_and_file, limit=options.limit)
         twin = next((other for other in suites if other.name == suite.name), None)
         if twin:
             hint = "give one of them another `name`"

@@ -9,8 +9,10 @@ import pytest
 import yaml
 from hypothesis import given, settings
 
+from superalign.config.inputs import Inputs
 from superalign.config.recipe import Recipe, load_recipe
 from superalign.errors import RecipeError, SuperalignError
+from superalign.files.find import prompt_path
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 MINIMAL = """\
@@ -132,3 +134,29 @@ def test_whatever_stands_in_a_recipe_it_loads_or_names_its_fault(
     except SuperalignError as error:
         said = str(error)
     assert str(path) in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("[harmful]", "[harmful, lookalikes]", "5: lookalikes: no such suite; did you mean lookalike?"),
+        (
+            "judge:",
+            "attacker: {mix: {roleplai: 1}}\njudge:",
+            "4: strategy roleplai is not known; did you mean roleplay?",
+        ),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_said_with_its_line(tmp_path: Path, old: str, new: str, fault: str) -> None:
+    path = write(tmp_path, MINIMAL.replace(old, new))
+    with pytest.raises(SuperalignError) as caught:
+        Inputs.load(load_recipe(path)[0], tmp_path)
+    assert str(caught.value).startswith(f"{path}:{fault}")
+
+
+def test_a_guard_without_a_template_names_those_that_ship(tmp_path: Path) -> None:
+    [fault] = faults(tmp_path, MINIMAL.replace("{type: probe}", "{type: guard}"))
+    assert fault.startswith("3: critic.template: is missing")
+    named = [name for name in fault.partition("for example ")[2].split(", ") if name]
+    assert named
+    assert all(prompt_path(name).is_file() for name in named)

@@ -76,7 +76,7 @@ def test_a_stranger_is_told_what_came_of_it(toy: Path) -> None:
     for words in (
         "toy", "Alignment of the model: 2 of 3 rounds, not finished", "complies with 2.5 % of harmful requests",
         "(before: 100.0 %)", "Of 2 trained candidates the gate let 1 replace the model before",
-        "harmful requests complied with 100.0 % → 0.0 %", "over the limit of 10.0%", "round 2 not kept", "21.3",
+        "harmful requests complied with 100.0 % → 0.0 %", "over the limit of 10.0%", "round 2 kept out", "21.3",
         "lookalike: refused, %", "the critic's answer", "best answer over worst", "critique: no verdict",
         "6:13", "0.693 → 0.211", "not decided yet",
     ):  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,14 +57,17 @@ def strategy_files(base_dir: Path | None = None) -> dict[str, Path]:
 
 
 def load_strategies(
-    names: Collection[str] = (), base_dir: Path | None = None, inline: Iterable[PromptStrategy] = ()
+    names: Collection[str] = (),
+    base_dir: Path | None = None,
+    inline: Iterable[PromptStrategy] = (),
+    place: Callable[[str], str] = lambda name: "",
 ) -> dict[str, Strategy]:
     """The named strategies, or without names every file's that is rendered and aims at the learner; and `inline` ones.
 
-    A name is that of a file, a path, `a+b+c` for a chain, a plug-in, or `replay`. Raises PromptFileError with all
-    faults at once.
+    A name is that of a file, a path, `a+b+c` for a chain, a plug-in, or `replay`; place: name -> where it was asked
+    for, `file:line: ` or empty. Raises PromptFileError with all faults at once.
     """
-    strategies = _Strategies(base_dir, inline)
+    strategies = _Strategies(base_dir, inline, place)
     chosen: dict[str, Strategy] = {**strategies.loaded}
     for name in sorted(names or strategies.files):
         strategy = strategies.named(name)
@@ -77,8 +80,8 @@ def load_strategies(
 class _Strategies:
     """What names lead to; each file is read once and each fault noted once."""
 
-    def __init__(self, base_dir: Path | None, inline: Iterable[PromptStrategy]) -> None:
-        self.base_dir, self.files, self.faults = base_dir, strategy_files(base_dir), Faults()
+    def __init__(self, base_dir: Path | None, inline: Iterable[PromptStrategy], place: Callable[[str], str]) -> None:
+        self.base_dir, self.files, self.faults, self.place = base_dir, strategy_files(base_dir), Faults(), place
         self.loaded: dict[str, PromptStrategy] = {strategy.name: strategy for strategy in inline}
         self.failed: set[str] = set()
 
@@ -95,24 +98,26 @@ class _Strategies:
                 return None
         parts = [name] if name in self.files or name in self.loaded else name.split("+")
         if REPLAY in parts:
-            self.faults.lines.append(f"strategy {name}: {REPLAY} sends a seed's own turns as they stand; name it alone")
+            self.faults.lines.append(
+                f"{self.place(name)}strategy {name}: {REPLAY} sends a seed's own turns as they stand; name it alone"
+            )
             return None
-        strategies = [self._file(part) for part in parts]
+        strategies = [self._file(part, self.place(name)) for part in parts]
         if any(strategy is None for strategy in strategies):
             return None
         elements = [element for strategy in strategies if strategy is not None for element in elements_of(strategy)]
         if (reason := why_not(elements)) is not None:
-            self.faults.lines.append(f"strategy {name}: {reason}")
+            self.faults.lines.append(f"{self.place(name)}strategy {name}: {reason}")
         return chained(elements)
 
-    def _file(self, name: str) -> PromptStrategy | None:
+    def _file(self, name: str, place: str) -> PromptStrategy | None:
         if name in self.loaded or name in self.failed:
             return self.loaded.get(name)
         try:
             if name not in self.files and not name.endswith(".md"):
-                known = [*self.files, *self.loaded, REPLAY]
+                known = {*self.files, *self.loaded, REPLAY}
                 hint = f"{nearest(name, known)}; `superalign attackers list` tells of all"
-                raise PromptFileError(f"strategy {name or '(no name)'} is not known", hint)
+                raise PromptFileError(f"{place}strategy {name or '(no name)'} is not known", hint)
             self.loaded[name] = load_strategy(self.files.get(name) or prompt_path(name, self.base_dir))
         except PromptFileError as error:
             self.failed.add(name)

@@ -76,7 +76,7 @@ def attacker(facts: Facts) -> Markup | None:
     items = []
     for summary in facts.run.rounds:
         if (decision := summary.attacker) is not None:
-            mark = badge("promoted", "promoted") if decision.promoted else badge("not kept", "refused")
+            mark = badge("promoted", "promoted") if decision.promoted else badge("kept out", "refused")
             items.append(tag("li", tag("b", f"Round {summary.round} "), mark, tag("p", decision.reason)))
     return tag("ol", *items, class_="plain") if items else None
 

@@ -33,7 +33,7 @@ from superalign.report.html import (
 from superalign.report.page_data import Facts, harm_done, refused, rest, right, state_of
 from superalign.store.manifest import Choice
 
-STATES = {"promoted": "promoted", "refused": "not kept", "open": "not decided yet"}
+STATES = {"promoted": "promoted", "refused": "kept out", "open": "not decided yet"}
 KINDS: dict[Kind, str] = {
     "harmful": "harmful requests",
     "lookalike": "harmless look-alikes",
