@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -49,6 +50,13 @@ class Roles(FrozenModel):
     attacker: RoleModel = RoleModel()
     critic: RoleModel = RoleModel()
     judge: RoleModel = RoleModel()
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """The file that a recipe was read from; two recipes are equal wherever they stand."""
+
+    document: Located | None = field(default=None, compare=False)
 
 
 class Recipe(FrozenModel):
@@ -100,7 +108,7 @@ class Recipe(FrozenModel):
     gate: GateOptions = GateOptions()
     max_walks: Annotated[int, Field(ge=1)] = 256
     """How many exchanges are under way at once."""
-    _document: Located | None = None
+    _origin: _Origin = _Origin()
     track: TrackerName | None = None
     """Who else gets each round's figures, as a package of that name that is installed; None: nobody."""
 
@@ -159,7 +167,8 @@ class Recipe(FrozenModel):
 
     def place(self, loc: Loc) -> str:
         """`file:line: ` of a field in the recipe's file; empty where there is no file."""
-        return f"{self._document.path}:{self._document.line(loc)}: " if self._document else ""
+        document = self._origin.document
+        return f"{document.path}:{document.line(loc)}: " if document else ""
 
     def training_of(self, round: int) -> TrainingOptions:
         """The training options of a round, counted from 1."""
@@ -181,7 +190,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), base_dir: Path | None
     except ValidationError as error:
         lines = sorted(set(faults_of(Recipe, error, document, data, from_command_line)))
         raise RecipeError("\n".join(text for _, text in lines)) from None
-    recipe._document = document
+    recipe._origin = _Origin(document)
     _check_files(recipe, document, base_dir or path.parent)
     return recipe, yaml.safe_dump(data, sort_keys=False, allow_unicode=True) if overrides else path.read_text("utf-8")
 
