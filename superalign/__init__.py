@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from superalign.api.run_view import Round, Run, open_run
     from superalign.api.verbs import (
-        Asked,
+        EvaluationRequest,
         attack,
         calibrate,
         compare,
@@ -63,20 +63,20 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Answer", "Asked", "Attack", "Attacker", "Calibration", "Check", "Checkpoint", "Compared", "Comparer", "Contrast",
-    "Critic", "Critique", "Demonstration", "DropError", "Dropped", "Evaluation", "Evaluator", "Exchange",
-    "ExportError", "ExportReport", "GateOptions", "Generation", "InferencePool", "Interval", "ItemResult", "Learner",
-    "Message", "ModelError", "Observer", "PoolError", "PoolStats", "PreferencePair", "ProgressLines", "Promotion",
-    "PromptFileError", "PromptTooLongError", "Recipe", "RecipeError", "Response", "Revision", "Rollout", "Round",
-    "Run", "RunFolderError", "Sampling", "Score", "Seed", "Silent", "Subject", "SuiteResult", "SuiteSource",
-    "SuperalignError", "Target", "Trainer", "TrainingError", "TrainingStopped", "Verdict",
-    "__version__", "attack", "calibrate", "compare", "decide", "evaluate", "export_model", "load_recipe", "open_run",
-    "resume", "run",
+    "Answer", "Attack", "Attacker", "Calibration", "Check", "Checkpoint", "Compared", "Comparer", "Contrast",
+    "Critic", "Critique", "Demonstration", "DropError", "Dropped", "Evaluation", "EvaluationRequest", "Evaluator",
+    "Exchange", "ExportError", "ExportReport", "GateOptions", "Generation", "InferencePool", "Interval",
+    "ItemResult", "Learner", "Message", "ModelError", "Observer", "PoolError", "PoolStats", "PreferencePair",
+    "ProgressLines", "Promotion", "PromptFileError", "PromptTooLongError", "Recipe", "RecipeError", "Response",
+    "Revision", "Rollout", "Round", "Run", "RunFolderError", "Sampling", "Score", "Seed", "Silent", "Subject",
+    "SuiteResult", "SuiteSource", "SuperalignError", "Target", "Trainer", "TrainingError", "TrainingStopped",
+    "Verdict", "__version__", "attack", "calibrate", "compare", "decide", "evaluate", "export_model", "load_recipe",
+    "open_run", "resume", "run",
 ]  # fmt: skip
 
 _MODULES = {
     "api.run_view": "Round Run open_run",
-    "api.verbs": "Asked attack calibrate compare decide evaluate export_model load_recipe resume run",
+    "api.verbs": "EvaluationRequest attack calibrate compare decide evaluate export_model load_recipe resume run",
     "cli.progress": "ProgressLines",
     "config.recipe": "Recipe",
     "critic.quality.report": "Calibration",

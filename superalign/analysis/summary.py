@@ -25,7 +25,7 @@ from superalign.records.training import Checkpoint
 from superalign.review.labels import Label
 from superalign.stats.intervals import corrected_share, wilson
 from superalign.store.journal import Event, Stored, read_records
-from superalign.store.manifest import Choice
+from superalign.store.manifest import ManualPromotion
 from superalign.store.round_folder import RoundFolder, read_record, round_of
 from superalign.store.run_folder import RunFolder
 from superalign.values.metrics import ValuesReport
@@ -141,7 +141,7 @@ class RunSummary(Record):
     attacked: str | None = None
     """The attacked model, if `superalign attack` made the folder; None: a run that trains."""
     current: Checkpoint | None
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[ManualPromotion, ...] = ()
     """What people promoted over the gate's head."""
     measured_critic: dict[str, Interval] = Field(default_factory=dict)
     """The critic's measured `sensitivity` and `specificity`; empty: the recipe names no `critic_calibration`."""

@@ -42,7 +42,14 @@ from superalign.pool.options import PoolOptions, ScriptedOptions, pool_from_cli_
 from superalign.protocols import Attacker, Critic, InferencePool, Observer, Silent, Trainer
 from superalign.records.evaluation import Evaluation, ItemResult, Promotion
 from superalign.standalone.calibrate_critic import calibration
-from superalign.standalone.evaluate_models import Question, Subject, measure, measure_all, question_of, subjects_of
+from superalign.standalone.evaluate_models import (
+    EvaluationSettings,
+    Subject,
+    measure,
+    measure_all,
+    question_of,
+    subjects_of,
+)
 from superalign.standalone.evaluation_folder import read_evaluation
 from superalign.standalone.export_checkpoint import export_checkpoint
 from superalign.store.atomic import write_json
@@ -51,7 +58,7 @@ from superalign.store.run_folder import RunFolder
 T = TypeVar("T")
 RecipeLike = Recipe | Mapping[str, Any] | str | Path
 """A recipe, its fields as a mapping, a file, or the name of one that superalign ships."""
-Measured = str | Path | Round | tuple[Evaluation, Iterable[ItemResult]]
+EvaluationSource = str | Path | Round | tuple[Evaluation, Iterable[ItemResult]]
 """The folder of an evaluation, a round of a run, or figures with the replies that they are of."""
 
 
@@ -169,7 +176,7 @@ def attack(
     return open_run(path)
 
 
-class Asked(TypedDict, total=False):
+class EvaluationRequest(TypedDict, total=False):
     """What `evaluate` and `compare` ask of every model, and by whom the replies are judged."""
 
     suites: str | Sequence[str | SuiteSource | Mapping[str, Any]]
@@ -196,12 +203,13 @@ def evaluate(
     adapter: str | Path | None = None,
     out: str | Path | None = None,
     observer: Observer | None = None,
-    **asked: Unpack[Asked],
+    **asked: Unpack[EvaluationRequest],
 ) -> Evaluation:
     """Measure a model on held-out prompts: shares refused and complied with, perplexity where plain text is named.
 
     model: a known name, a folder or a hub id. adapter: folder of a LoRA adapter on it. out: a folder that keeps every
-    reply with its verdict; the same call goes on there, and `decide` takes it. asked: see `superalign.Asked`.
+    reply with its verdict; the same call goes on there, and `decide` takes it. asked:
+    see `superalign.EvaluationRequest`.
     """
     lora = Path(adapter) if adapter else None
     subject = Subject(lora.name if lora else "base", model, lora)
@@ -213,7 +221,7 @@ def compare(
     models: Sequence[str | Subject],
     out: str | Path | None = None,
     observer: Observer | None = None,
-    **asked: Unpack[Asked],
+    **asked: Unpack[EvaluationRequest],
 ) -> tuple[list[Evaluation], list[Compared]]:
     """Measure several models side by side, and hold each but the first against the first with paired tests.
 
@@ -250,11 +258,11 @@ def calibrate(
 
 
 def decide(
-    candidate: Measured,
-    incumbent: Measured,
+    candidate: EvaluationSource,
+    incumbent: EvaluationSource,
     options: GateOptions | Mapping[str, Any] | None = None,
     *,
-    base: Measured | None = None,
+    base: EvaluationSource | None = None,
 ) -> Promotion:
     """The gate: whether the candidate replaces the incumbent, with every limit's figures in words.
 
@@ -353,7 +361,7 @@ def _as_written(value: Any) -> Any:
     return to_jsonable_python(value)
 
 
-def _question(asked: Asked) -> Question:
+def _question(asked: EvaluationRequest) -> EvaluationSettings:
     suites = asked.get("suites", ())
     options = question_of(
         [_source(suite) for suite in ([suites] if isinstance(suites, str) else suites)],
@@ -369,7 +377,7 @@ def _question(asked: Asked) -> Question:
         engine = pool_from_cli_name(str(pool), Path.cwd())
     elif isinstance(pool, Mapping):
         engine = _checked(PoolOptions, pool, "pool")
-    return Question(
+    return EvaluationSettings(
         *(options, judging, engine, Path(calibration) if calibration else None),
         own_judge=None if isinstance(judge, str | Path | Mapping) else judge,
         own_pool=None if isinstance(pool, str | Path | Mapping) else pool,
@@ -391,7 +399,7 @@ def _checked(type: Any, fields: Mapping[str, Any], name: str) -> Any:
         raise RecipeError("\n".join(lines)) from None
 
 
-def _measured(source: Measured) -> tuple[Evaluation, Iterable[ItemResult]]:
+def _measured(source: EvaluationSource) -> tuple[Evaluation, Iterable[ItemResult]]:
     if isinstance(source, tuple):
         return source
     if isinstance(source, str | Path):

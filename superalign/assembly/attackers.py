@@ -21,7 +21,7 @@ from superalign.attacker.training_data import word_vectors
 from superalign.config.inputs import Inputs
 from superalign.config.recipe import Recipe
 from superalign.errors import RecipeError
-from superalign.loop.phases.attacker import AttackerPlan, Served
+from superalign.loop.phases.attacker import AttackerPlan, ServedAttacker
 from superalign.loop.rollout import Roles
 from superalign.models.embedder import Embedder, Vectors
 from superalign.models.packaged import resolve as resolve_model
@@ -53,7 +53,7 @@ class Attackers:
     embed: Callable[[Sequence[str]], Vectors] | None
     """For figures: None where no role needs the embedder, which is then not loaded for them alone."""
 
-    def of_round(self, round: int, served: Served) -> Attacker:
+    def of_round(self, round: int, served: ServedAttacker) -> Attacker:
         """Who attacks in a round with this model, and knows what earlier rounds taught."""
         return self._attacker(round, served, self.recipe.attacker, self._past(round))
 
@@ -93,7 +93,7 @@ class Attackers:
 
         probes = recipe.attacker.model_copy(update={"mix": mix, "select": "fixed", "max_similarity": None})
 
-        def probing(round: int, learner: str, attacker: Served) -> Roles:
+        def probing(round: int, learner: str, attacker: ServedAttacker) -> Roles:
             asked = self._attacker(round, attacker, probes, State())
             return replace(roles(round, learner), attacker=asked, revise_below=0.0)
 
@@ -121,7 +121,7 @@ class Attackers:
             max_rollouts=recipe.max_walks,
         )
 
-    def _attacker(self, round: int, served: Served, options: AttackerOptions, past: State) -> Attacker:
+    def _attacker(self, round: int, served: ServedAttacker, options: AttackerOptions, past: State) -> Attacker:
         hot = options.training if served.trained else None
         heat = Heat(hot.heat, hot.min_p) if hot else Heat()
         writer = PoolWriter(self.pool, served.name, run_seed=self.recipe.seed, tries=options.tries, heat=heat)

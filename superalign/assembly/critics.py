@@ -56,7 +56,7 @@ from superalign.pool.options import choose
 from superalign.protocols import Critic, InferencePool
 from superalign.records.base import Hazard
 from superalign.records.rollout import user_text
-from superalign.review.labels import Taught
+from superalign.review.labels import ProbeExample
 
 
 class Serves(Protocol):
@@ -194,7 +194,7 @@ def _own(options: AsksModel | RoleModel, role: RoleModel) -> RoleModel:
     return RoleModel(model=options.model or role.model, adapter=options.adapter)
 
 
-def extended(known: Labelled, taught: Sequence[Taught]) -> Labelled:
+def extended(known: Labelled, taught: Sequence[ProbeExample]) -> Labelled:
     """Labelled examples and what people said; a text that is there already keeps its label."""
     requests = {text for text, _ in known.all_requests()}
     replies = {text for text, _ in known.all_replies()}
@@ -216,7 +216,7 @@ def extended(known: Labelled, taught: Sequence[Taught]) -> Labelled:
     return Labelled(requests=tuple(asked), replies=tuple(alone), pairs=tuple(pairs))
 
 
-def _place(row: Taught) -> str:
+def _place(row: ProbeExample) -> str:
     """Under which name of a `LabelledPair` the reply belongs."""
     if row.refusal == "full":
         return "full"

@@ -26,7 +26,7 @@ from superalign.files.hashes import sha256_file
 from superalign.files.templates import PromptTemplate
 from superalign.learner import PoolLearner, load_revise_prompt
 from superalign.loop.orchestrator import Loop
-from superalign.loop.phases.attacker import AttackerPlan, Served
+from superalign.loop.phases.attacker import AttackerPlan, ServedAttacker
 from superalign.loop.rollout import Roles, schedule
 from superalign.models.embedder import Vectors
 from superalign.models.packaged import resolve as resolve_model
@@ -34,7 +34,7 @@ from superalign.pool.options import choose
 from superalign.protocols import Attacker, Comparer, Critic, Evaluator, InferencePool, Observer, Trainer
 from superalign.records.rollout import Rollout
 from superalign.records.training import Checkpoint
-from superalign.review.labels import Taught
+from superalign.review.labels import ProbeExample
 from superalign.store.atomic import sha256_tree, write_json
 from superalign.store.manifest import ModelSource, RunInputs
 from superalign.store.round_folder import RoundFolder
@@ -104,7 +104,8 @@ class Plan:
     def roles(self, round: int, learner: str) -> Roles:
         options, critic = self.recipe.learner, self.uncalibrated
         return Roles(
-            attacker=self.parts.attacker or self.attackers.of_round(round, Served(self.attacker_model, trained=False)),
+            attacker=self.parts.attacker
+            or self.attackers.of_round(round, ServedAttacker(self.attacker_model, trained=False)),
             learner=PoolLearner(self.pool, learner, options, self.revise_prompt, run_seed=self.recipe.seed),
             critic=self.critic,
             num_answers=options.num_answers,
@@ -112,7 +113,7 @@ class Plan:
             comparer=critic if isinstance(critic, Comparer) else None,
         )
 
-    async def teach(self, labels: Sequence[Taught]) -> None:
+    async def teach(self, labels: Sequence[ProbeExample]) -> None:
         """Fit the critic anew on the labelled examples and what people said."""
         labelled = {name: extended(examples, labels) for name, examples in self.inputs.labelled.items()}
         await self._rebuild_critic(replace(self.critics.inputs, labelled=labelled))

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 import numpy as np
 
 from superalign.attacker.evolve import Breeder, name_of
-from superalign.attacker.history import Cell, Memory, Record, State
+from superalign.attacker.history import ArmRecord, Cell, Memory, State
 from superalign.attacker.options import EVOLVED, AttackerOptions
 from superalign.attacker.strategies.multi_turn import REPLAY
 from superalign.attacker.strategies.protocol import Step, Strategy, Writer
@@ -143,8 +143,8 @@ def by_success(usable: Sequence[str], state: State, cell: Cell, dice: random.Ran
     kind_records, cell_records = state.records.get((cell[0], None), {}), state.records.get(cell, {})
     drawn = {}
     for arm in usable:
-        rate = kind_records.get(arm, Record()).rate
-        record = cell_records.get(arm, Record()) if cell[1] else Record()
+        rate = kind_records.get(arm, ArmRecord()).rate
+        record = cell_records.get(arm, ArmRecord()) if cell[1] else ArmRecord()
         drawn[arm] = dice.betavariate(PRIOR * rate + record.won, PRIOR * (1.0 - rate) + record.lost)
     return max(usable, key=lambda arm: drawn[arm])
 

@@ -76,7 +76,7 @@ def tried(history: Sequence[Exchange], weight: float = 1.0) -> Tried | None:
 
 
 @dataclass
-class Record:
+class ArmRecord:
     """Successes and failures of one arm, as sums of weights."""
 
     won: float = 0.0
@@ -110,12 +110,12 @@ class State:
         return frozenset((t.seed_id, t.chain) for t in self.settled)
 
     @cached_property
-    def records(self) -> dict[Cell, dict[str, Record]]:
+    def records(self) -> dict[Cell, dict[str, ArmRecord]]:
         """Cell -> arm -> record; under (kind, None) that of the whole kind."""
-        found: dict[Cell, dict[str, Record]] = {}
+        found: dict[Cell, dict[str, ArmRecord]] = {}
         for t in self.tried:
             for cell in {t.cell, (t.cell[0], None)}:
-                record = found.setdefault(cell, {}).setdefault(t.arm, Record())
+                record = found.setdefault(cell, {}).setdefault(t.arm, ArmRecord())
                 record.won += t.weight * t.success
                 record.lost += t.weight * (t.queries - t.success)
         return found

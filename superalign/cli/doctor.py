@@ -22,7 +22,7 @@ MIN_MEMORY_BYTES = 4 * 2**30
 """Engine and trainer of the embedded 135M model."""
 
 
-class Choice(Record):
+class AutoChoice(Record):
     """What a recipe that leaves it open gets here."""
 
     pool: str
@@ -49,7 +49,7 @@ class Report(Record):
     models: dict[str, str | None]
     """Known model -> its folder; None: not pulled."""
     hub: str
-    choice: Choice
+    choice: AutoChoice
     faults: tuple[Fault, ...]
 
 
@@ -73,14 +73,14 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def choose(machine: Machine) -> Choice:
+def choose(machine: Machine) -> AutoChoice:
     """Pool, device and dtype of `pool: {type: auto}` and of training."""
     engine = choose_engine(AutoOptions())
     cuda = bool(machine.gpus) and "+cpu" not in (machine.libraries.get("torch") or "")
     dtype = "float32"  # as the pools choose on a CPU: equal seeds stay equal, and emulated bfloat16 is slower anyway
     if cuda:
         dtype = "bfloat16" if float(machine.gpus[0].compute) >= 8 else "float16"
-    return Choice(pool=engine.type, device="cuda" if cuda else "cpu", dtype=dtype, threads=machine.cores)
+    return AutoChoice(pool=engine.type, device="cuda" if cuda else "cpu", dtype=dtype, threads=machine.cores)
 
 
 def faults(machine: Machine, known: dict[str, str | None]) -> list[Fault]:

@@ -22,7 +22,7 @@ from superalign.records.base import HOTTEST
 if TYPE_CHECKING:
     from superalign.evaluation.paired_comparison import Compared
     from superalign.records.evaluation import Evaluation
-    from superalign.standalone.evaluate_models import Question
+    from superalign.standalone.evaluate_models import EvaluationSettings
 
 
 Suites = Annotated[
@@ -189,14 +189,14 @@ def _question(
     samples: int,
     temperature: float | None,
     pool: str,
-) -> Question:
+) -> EvaluationSettings:
     from superalign.critic.options import CRITIC_TYPES
     from superalign.pool.options import pool_from_cli_name
-    from superalign.standalone.evaluate_models import Question, question_of
+    from superalign.standalone.evaluate_models import EvaluationSettings, question_of
 
     if not pool.endswith((".yaml", ".yml")):
         one_of("--pool", pool, "auto", "vllm", "transformers")
     if not judge.endswith((".yaml", ".yml")):
         one_of("--judge", judge, *CRITIC_TYPES)
     options = question_of(suites, plain_text, lm_eval or (), max_tokens, samples, temperature)
-    return Question(options, judge, pool_from_cli_name(pool, Path.cwd()), calibration)
+    return EvaluationSettings(options, judge, pool_from_cli_name(pool, Path.cwd()), calibration)

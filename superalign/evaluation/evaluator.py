@@ -25,7 +25,7 @@ MAX_REQUESTS = 256
 """Default of items under way at once; it bounds memory, not throughput."""
 
 
-class Asked(NamedTuple):
+class ItemRequest(NamedTuple):
     """One request of an evaluation."""
 
     suite: Suite
@@ -124,9 +124,9 @@ class SuiteEvaluator:
             temperature=self.options.temperature,
         )
 
-    def _all_asked(self) -> Iterator[Asked]:
+    def _all_asked(self) -> Iterator[ItemRequest]:
         samples = range(self.options.samples)
-        return (Asked(suite, item, k) for suite in self.suites for item in suite.items for k in samples)
+        return (ItemRequest(suite, item, k) for suite in self.suites for item in suite.items for k in samples)
 
     def _count(self, done: Iterable[ItemResult], tallies: Mapping[str, SuiteTally]) -> set[tuple[str, str, int]]:
         """Count what was written down and still belongs here; returns what need not be asked."""
@@ -139,7 +139,7 @@ class SuiteEvaluator:
                 finished.add(key)
         return finished
 
-    async def _measure(self, model: str, asked: Asked) -> ItemResult:
+    async def _measure(self, model: str, asked: ItemRequest) -> ItemResult:
         options, (suite, item, sample) = self.options, asked
         place: list[str | int] = [suite.name, item.id, *([sample] if sample else [])]
         sampling = Sampling(
@@ -229,7 +229,7 @@ def _turned(dressed: Verdict, plain: Verdict) -> bool | None:
     return dressed.refusal != plain.refusal or harms[0] != harms[1]
 
 
-def _key(asked: Asked) -> tuple[str, str, int]:
+def _key(asked: ItemRequest) -> tuple[str, str, int]:
     return asked.suite.name, asked.item.id, asked.sample
 
 

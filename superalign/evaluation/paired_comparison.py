@@ -70,7 +70,7 @@ class Compared(Record):
     """Over the reference's, paired by passage; None: not measured, or no base in common."""
 
 
-class AgainstItem(Record):
+class ReferenceItem(Record):
     """A reply held against the reference model; one line of `against.jsonl`."""
 
     suite: str
@@ -87,7 +87,7 @@ class AgainstItem(Record):
     """Why the judge, asked for it, gave no comparison."""
 
 
-class Against(Record):
+class ReferenceSums(Record):
     """One suite's replies held against the reference, by item: sums over its replies."""
 
     tokens: tuple[float, ...] = ()
@@ -115,7 +115,7 @@ def compare(
     reference: Evaluation,
     models: Sequence[tuple[str, Evaluation]],
     items: Mapping[str, Items],
-    against: Mapping[str, Mapping[str, Against]],
+    against: Mapping[str, Mapping[str, ReferenceSums]],
     *,
     name: str,
 ) -> list[Compared]:
@@ -139,7 +139,7 @@ def compare(
     ]
 
 
-def _contrast(suite: str, kind: SuiteKind, ours: Items, theirs: Items, against: Against | None) -> Contrast:
+def _contrast(suite: str, kind: SuiteKind, ours: Items, theirs: Items, against: ReferenceSums | None) -> Contrast:
     names = sorted({item for place, item in [*ours, *theirs] if place == suite})
     pairs = [(ours.get((suite, item), (0, 0)), theirs.get((suite, item), (0, 0))) for item in names]
     both = [(a, b) for a, b in pairs if a[1] and b[1]]
@@ -167,12 +167,12 @@ def _contrast(suite: str, kind: SuiteKind, ours: Items, theirs: Items, against: 
     )
 
 
-def _win(against: Against) -> Mean | None:
+def _win(against: ReferenceSums) -> Mean | None:
     mean = mean_of(against.wins)
     return mean and mean.model_copy(update={"low": max(0.0, mean.low), "high": min(1.0, mean.high)})
 
 
-def _kl(against: Against) -> Mean | None:
+def _kl(against: ReferenceSums) -> Mean | None:
     if len(against.tokens) < 2:
         return None
     bounds = paired_ratio(against.reference_logprobs, against.logprobs, against.tokens)
@@ -189,7 +189,7 @@ def _perplexity(ours: Evaluation, theirs: Evaluation) -> Mean | None:
     return Mean(**{name: math.exp(min(700.0, value)) for name, value in bounds._asdict().items()}, n=len(shared))
 
 
-def gathered(lines: Iterable[AgainstItem]) -> dict[str, Against]:
+def gathered(lines: Iterable[ReferenceItem]) -> dict[str, ReferenceSums]:
     """Every suite's replies, summed by item, in the order of items."""
     sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * 5)
     reasons: dict[str, list[tuple[str, int, str]]] = defaultdict(list)
@@ -200,12 +200,12 @@ def gathered(lines: Iterable[AgainstItem]) -> dict[str, Against]:
         for place, value in enumerate((line.tokens, line.logprob, line.reference_logprob, line.win)):
             total[place] += value or 0.0
         total[4] += line.win is not None
-    by_suite: dict[str, Against] = {}
+    by_suite: dict[str, ReferenceSums] = {}
     for suite in sorted({suite for suite, _ in sums}):
         rows = [total for (place, _), total in sorted(sums.items()) if place == suite]
         scored = [total for total in rows if total[0]]
         tokens, logprobs, reference_logprobs = (tuple(row[place] for row in scored) for place in range(3))
-        by_suite[suite] = Against(
+        by_suite[suite] = ReferenceSums(
             tokens=tokens, logprobs=logprobs, reference_logprobs=reference_logprobs,
             wins=tuple(row[3] / row[4] for row in rows if row[4]),
             uncompared=tuple(reason for _, _, reason in sorted(reasons[suite])),

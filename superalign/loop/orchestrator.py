@@ -36,7 +36,7 @@ from superalign.store.round_folder import RoundFolder, read_record, round_of
 from superalign.store.run_folder import RunFolder
 
 
-class Served(NamedTuple):
+class ServedLearner(NamedTuple):
     """The learner's checkpoint that the pool serves now."""
 
     checkpoint_id: str
@@ -51,7 +51,7 @@ class Loop:
         self.plan, self.folder, self.observer, recipe = plan, folder, observer, plan.recipe
         self.events = Events(folder.events)
         self.log = RoundLog(observer, plan.pool, self.events)
-        self.served: Served | None = None
+        self.served: ServedLearner | None = None
         self.attack_sets = AttackSets(plan, folder, self.log)
         self.attacker = AttackerPhase(plan.attacker, folder, self.log) if plan.attacker else None
         self.review = HumanReview(plan, folder, self.log) if recipe.review.mode != "off" else None
@@ -198,7 +198,7 @@ class Loop:
         if self.served is None or self.served.checkpoint_id != checkpoint.id:
             with self.log.phase("serve"):
                 name = await self.plan.pool.serve(self.folder.located(checkpoint))
-            self.served = Served(checkpoint.id, name)
+            self.served = ServedLearner(checkpoint.id, name)
         return self.served.name
 
     def _evaluation_of(self, checkpoint: Checkpoint) -> Evaluation:

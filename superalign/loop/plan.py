@@ -16,7 +16,7 @@ from superalign.models.embedder import Vectors
 from superalign.protocols import Critic, Evaluator, InferencePool, Trainer
 from superalign.records.rollout import Rollout
 from superalign.records.training import Checkpoint
-from superalign.review.labels import Taught
+from superalign.review.labels import ProbeExample
 from superalign.store.round_folder import RoundFolder
 
 
@@ -67,7 +67,7 @@ class Plan(Protocol):
         """Who acts in a round; learner: the name under which the pool serves it."""
         ...
 
-    async def teach(self, labels: Sequence[Taught]) -> None:
+    async def teach(self, labels: Sequence[ProbeExample]) -> None:
         """Let the critic learn from people's labels, where it can."""
         ...
 

@@ -16,7 +16,7 @@ KEPT_ADAPTERS = 3
 """Served adapters that stay loaded; with the fourth the oldest goes."""
 
 
-class Gate:
+class RequestLatch:
     """Many requests at a time, or one closed section that waits for them to finish and holds new ones."""
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from superalign.errors import PoolError
 from superalign.pool.chat_template import too_long
-from superalign.pool.drain import Gate, require_served
+from superalign.pool.drain import RequestLatch, require_served
 from superalign.pool.options import ScriptedOptions, ScriptedRule
 from superalign.protocols import PoolStats, Sampling, Score
 from superalign.records.rollout import Generation, Message, Messages
@@ -76,7 +76,7 @@ class ScriptedPool:
     def __init__(self, options: ScriptedOptions) -> None:
         self.options = options
         self.rules = options.rules + (load_rules(options.script) if options.script else ())
-        self._gate = Gate()
+        self._gate = RequestLatch()
         self._served: dict[str, str] = {"base": "base"}
         self._swaps = 0
         self._closed = False

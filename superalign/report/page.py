@@ -18,7 +18,7 @@ from superalign.records.evaluation import Evaluation
 from superalign.report import browser_entries
 from superalign.report.browser_entries import ATTACK_FACETS, HELD_OUT_FACETS, Entry
 from superalign.report.html import tag
-from superalign.report.page_data import Facts, Measured, Section, gather
+from superalign.report.page_data import Facts, ModelFigures, Section, gather
 from superalign.report.sections import attacks, held_out, learning, overview
 from superalign.store.atomic import write_atomic
 from superalign.store.run_folder import RunFolder
@@ -43,7 +43,7 @@ SECTIONS: tuple[tuple[str, str, Section], ...] = (
     ("time", "Time and tokens", learning.time),
 )  # fmt: skip
 """In the order of the page. A new section is a function in `sections/` and a line here."""
-Shown = tuple[str, str, Markup]
+RenderedSection = tuple[str, str, Markup]
 """Id, title and inside of a section."""
 Browser = tuple[str, str, str, Sequence[str], Iterator[Entry]]
 """Id, title, name, facets and entries of a browser."""
@@ -78,7 +78,7 @@ def write_evaluation(
     evaluations: name, figures and file of replies of each model; the first is the reference.
     """
     figures = [evaluation.model_copy(update={"checkpoint": name}) for name, evaluation, _ in evaluations]
-    measured = [Measured(one.checkpoint, one.checkpoint, "open", one) for one in figures]
+    measured = [ModelFigures(one.checkpoint, one.checkpoint, "open", one) for one in figures]
     sections: list[tuple[str, str, Markup | None]] = [
         ("shares", "Held-out prompts", held_out.model_shares(figures, compared)),
         ("differences", f"Against {figures[0].checkpoint}", held_out.model_differences(figures, compared)),
@@ -101,7 +101,7 @@ def _write(
     name: str,
     about: Markup,
     headline: Markup | None,
-    sections: Sequence[Shown],
+    sections: Sequence[RenderedSection],
     browsers: Iterable[Browser],
     live: bool = False,
 ) -> int:

@@ -23,7 +23,7 @@ from superalign.store.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
-class Measured:
+class ModelFigures:
     """A model with its held-out figures: a column of tables, a marker in pictures."""
 
     label: str
@@ -54,10 +54,10 @@ class Facts:
     """The base model's replies and those of the checkpoint in use to the same items of the frozen suites."""
 
     @property
-    def measured(self) -> list[tuple[RoundSummary, Measured]]:
+    def measured(self) -> list[tuple[RoundSummary, ModelFigures]]:
         """The rounds with a held-out evaluation, the base model's first."""
         return [
-            (s, Measured(str(s.round) if s.round else "base", f"round {s.round}" if s.round else "base model",
+            (s, ModelFigures(str(s.round) if s.round else "base", f"round {s.round}" if s.round else "base model",
                          state_of(s), s.evaluation))
             for s in self.run.rounds if s.evaluation is not None
         ]  # fmt: skip

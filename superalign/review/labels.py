@@ -78,7 +78,7 @@ Standing = Mapping[Item, Mapping[str, Label]]
 """Item -> author -> the label that counts; skips are among them."""
 
 
-class Taught(Record):
+class ProbeExample(Record):
     """A labelled answer as an example to fit a probe on."""
 
     exchange: str
@@ -136,7 +136,7 @@ def apply_labels(exchange: Exchange, labels: Sequence[Label]) -> Exchange:
     return exchange.model_copy(update={"answers": tuple(answers), "comparison": None})
 
 
-def lessons(exchange: Exchange, labels: Sequence[Label]) -> list[Taught]:
+def lessons(exchange: Exchange, labels: Sequence[Label]) -> list[ProbeExample]:
     """What a probe learns from the labels of an exchange: a row for each answer that people agreed on."""
     rows = []
     for index, answer in enumerate(apply_labels(exchange, labels).answers):
@@ -146,7 +146,7 @@ def lessons(exchange: Exchange, labels: Sequence[Label]) -> list[Taught]:
             continue
         harmful = None if all(label.harmful_request is None for label in of_answer) else verdict.request_harmful
         rows.append(
-            Taught(
+            ProbeExample(
                 exchange=exchange.id, answer=index, prompt=exchange.attack.messages, reply=answer.generation.text,
                 harmful=_likely(harmful), refusal=verdict.refusal,
                 harmful_reply=None if harmful is None else _likely(verdict.harm),

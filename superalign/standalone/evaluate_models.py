@@ -26,14 +26,14 @@ from superalign.evaluation.items import Suite
 from superalign.evaluation.lm_eval import digests
 from superalign.evaluation.metrics import Asks, Errors
 from superalign.evaluation.options import EvaluationOptions, LmEvalOptions, SuiteSource
-from superalign.evaluation.paired_comparison import AgainstItem, Compared, compare, gathered, outcomes
+from superalign.evaluation.paired_comparison import Compared, ReferenceItem, compare, gathered, outcomes
 from superalign.files.hashes import sha256_bytes, sha256_file
 from superalign.models.packaged import resolve as resolve_model
 from superalign.pool.options import PoolOptions
 from superalign.protocols import Comparer, Critic, DropError, InferencePool, Observer
 from superalign.records.evaluation import Evaluation, ItemResult
 from superalign.records.training import Checkpoint
-from superalign.standalone.evaluation_folder import Asked, EvaluationFolder
+from superalign.standalone.evaluation_folder import EvaluationFolder, EvaluationKey
 from superalign.store.atomic import canonical, sha256_adapter, sha256_tree
 from superalign.store.journal import Journal, read_records
 
@@ -52,7 +52,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Question:
+class EvaluationSettings:
     """What every model is asked, and who judges its replies."""
 
     options: EvaluationOptions
@@ -110,7 +110,7 @@ def _subject(spec: str) -> Subject:
     return Subject(named[1] if named else Path(adapter or model).name, model, Path(adapter) if adapter else None)
 
 
-async def measure(subject: Subject, question: Question, out: Path, observer: Observer) -> Evaluation:
+async def measure(subject: Subject, question: EvaluationSettings, out: Path, observer: Observer) -> Evaluation:
     """One model, in the folder `out`; goes on where an earlier call stopped."""
     sitting = Sitting.of([subject], question, observer)
     with closing(EvaluationFolder(out, sitting.asked(subject))) as folder:
@@ -121,7 +121,7 @@ async def measure(subject: Subject, question: Question, out: Path, observer: Obs
 
 
 async def measure_all(
-    subjects: Sequence[Subject], question: Question, out: Path, observer: Observer
+    subjects: Sequence[Subject], question: EvaluationSettings, out: Path, observer: Observer
 ) -> tuple[list[Evaluation], list[Compared]]:
     """Every model in a folder of its name under `out`, and each but the first against the first."""
     sitting, first = Sitting.of(subjects, question, observer), subjects[0]
@@ -135,7 +135,7 @@ async def measure_all(
                 await sitting.against(first, subject, folders[first.name], folders[subject.name])
         kinds = {suite.suite: suite.kind for suite in evaluations[0].suites}
         items = {name: outcomes(read_records(f.items, ItemResult), kinds) for name, f in folders.items()}
-        against = {name: gathered(read_records(f.against, AgainstItem)) for name, f in folders.items()}
+        against = {name: gathered(read_records(f.against, ReferenceItem)) for name, f in folders.items()}
         others = [(s.name, evaluation) for s, evaluation in zip(subjects[1:], evaluations[1:], strict=True)]
         return evaluations, compare(evaluations[0], others, items, against, name=first.name)
 
@@ -146,14 +146,14 @@ class Sitting:
 
     recipe: Recipe
     inputs: Inputs
-    question: Question
+    question: EvaluationSettings
     calibration: Calibration | None
     observer: Observer
     _engines: Engines | None = field(default=None, init=False)
     _judge: Critic | None = field(default=None, init=False)
 
     @classmethod
-    def of(cls, subjects: Sequence[Subject], question: Question, observer: Observer) -> Sitting:
+    def of(cls, subjects: Sequence[Subject], question: EvaluationSettings, observer: Observer) -> Sitting:
         """Load every file; raises PromptFileError, and RecipeError if the calibration is of another judge."""
         here = Path.cwd()
         judging = critic_given(question.judge, here) if isinstance(question.judge, str) else question.judge
@@ -169,11 +169,11 @@ class Sitting:
             )
         return cls(recipe, Inputs.for_judging(recipe, here), question, calibration, observer)
 
-    def asked(self, subject: Subject) -> Asked:
+    def asked(self, subject: Subject) -> EvaluationKey:
         """Everything that a subject's figures depend on."""
         base, options, inputs = resolve_model(subject.model), self.question.options, self.inputs
         own = self.question.own_judge
-        return Asked(
+        return EvaluationKey(
             model=subject.model,
             model_sha256=sha256_tree(base) if isinstance(base, Path) else None,
             adapter_sha256=sha256_adapter(subject.adapter) if subject.adapter else None,
@@ -233,7 +233,7 @@ class Sitting:
         judge = await self._judged_by()
         comparer = judge if isinstance(judge, Comparer) else None
         same_base = resolve_model(subject.model) == resolve_model(reference.model)
-        work = Against(self.inputs.suites, theirs.items, ours.items, ours.against, comparer)
+        work = ReferenceComparison(self.inputs.suites, theirs.items, ours.items, ours.against, comparer)
         if not (same_base or comparer) or not work.total:
             return
         engine, other = await self._serve(reference)
@@ -262,7 +262,7 @@ class Sitting:
         return self._judge
 
 
-class Against:
+class ReferenceComparison:
     """What is left to do of one model against the reference; replies are read from disk as they are needed."""
 
     def __init__(
@@ -271,14 +271,14 @@ class Against:
         """theirs, ours: sorted files of replies; target: what comes of it."""
         self._items = {(suite.name, item.id): (suite, item) for suite in suites for item in suite.items}
         self._theirs, self._ours, self._target, self._comparer = theirs, ours, target, comparer
-        self._done = {(line.suite, line.item, line.sample) for line in read_records(target, AgainstItem)}
+        self._done = {(line.suite, line.item, line.sample) for line in read_records(target, ReferenceItem)}
         self.total = sum(1 for _ in self._waiting())
         """Replies that are left."""
 
     async def run(self, pool: InferencePool, model: str | None, reference: str, advance: Callable[[], None]) -> None:
         """Score and compare all that is left; model: None if the bases differ, so that nothing can be scored."""
         waiting = self._waiting()
-        with Journal(self._target, AgainstItem) as journal:
+        with Journal(self._target, ReferenceItem) as journal:
 
             async def worker() -> None:
                 for ours, theirs in waiting:
@@ -301,7 +301,7 @@ class Against:
 
     async def _compared(
         self, pool: InferencePool, model: str | None, reference: str, ours: ItemResult, theirs: ItemResult | None
-    ) -> AgainstItem:
+    ) -> ReferenceItem:
         tokens = logprob = other = None
         if model is not None and ours.reply.text:
             own, base = await asyncio.gather(
@@ -312,7 +312,7 @@ class Against:
             )
             tokens, logprob, other = len(own.token_logprobs), own.total, base.total
         win, why = await self._win(ours, theirs)
-        return AgainstItem(
+        return ReferenceItem(
             suite=ours.suite, item=ours.item, sample=ours.sample, tokens=tokens, logprob=logprob,
             reference_logprob=other, win=win, why=why,
         )  # fmt: skip

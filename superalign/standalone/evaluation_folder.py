@@ -18,7 +18,7 @@ EVALUATION, ITEMS = "evaluation.json", "items.jsonl"
 """In the folder of a model: its figures, and every reply to a suite's prompts."""
 
 
-class Asked(Record):
+class EvaluationKey(Record):
     """Everything that the figures depend on, so that no reply counts for a question that it did not answer."""
 
     model: str
@@ -44,7 +44,7 @@ class Asked(Record):
 class EvaluationFolder:
     """One model's files: what was asked, every reply, what it came to. Held by one process at a time."""
 
-    def __init__(self, path: Path, asked: Asked) -> None:
+    def __init__(self, path: Path, asked: EvaluationKey) -> None:
         """Make the folder, or go on in it; raises RunFolderError if it holds something else, naming what differs."""
         path.mkdir(parents=True, exist_ok=True)
         self.path, self.items, self.against = path, path / ITEMS, path / "against.jsonl"
@@ -57,8 +57,8 @@ class EvaluationFolder:
         try:
             if not question.exists():
                 write_json(question, asked)
-            before = read_record(question, Asked)
-            changed = [name for name in Asked.model_fields if getattr(before, name) != getattr(asked, name)]
+            before = read_record(question, EvaluationKey)
+            changed = [name for name in EvaluationKey.model_fields if getattr(before, name) != getattr(asked, name)]
             if changed:
                 names = ", ".join(name.removesuffix("_sha256").replace("_", " ") for name in changed)
                 message = f"{path} holds an evaluation with another {names}"

@@ -74,7 +74,7 @@ class Link(Record):
     """sha256 of the canonical JSON of the three fields above."""
 
 
-class Choice(Record):
+class ManualPromotion(Record):
     """A checkpoint that a person promoted between two rounds."""
 
     after: int
@@ -107,7 +107,7 @@ class Manifest(Record):
     fork: Fork | None = None
     """None: the run began with its base model."""
     rounds: tuple[Link, ...] = ()
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[ManualPromotion, ...] = ()
     """In the order they were made."""
 
     @property
@@ -142,7 +142,7 @@ def start(folder: Path, inputs: RunInputs) -> None:
     write_json(folder / MANIFEST, Manifest(run=entry))
 
 
-def choose(folder: Path, checkpoint: Checkpoint, replaced: str, reason: str) -> Choice:
+def choose(folder: Path, checkpoint: Checkpoint, replaced: str, reason: str) -> ManualPromotion:
     """Add a person's choice after the last sealed round; there must be one."""
     manifest = read_record(folder / MANIFEST, Manifest)
     choice = link_choice(len(manifest.rounds) - 1, checkpoint, replaced, reason, manifest.head)
@@ -267,18 +267,20 @@ def link_round(number: int, artefacts: dict[str, str], previous: str) -> Link:
     return Link(round=number, artefacts=artefacts, previous=previous, link=sha256_bytes(canonical(body)))
 
 
-def link_choice(after: int, checkpoint: Checkpoint, replaced: str, reason: str, previous: str) -> Choice:
+def link_choice(after: int, checkpoint: Checkpoint, replaced: str, reason: str, previous: str) -> ManualPromotion:
     """A choice with its link."""
-    choice = Choice(after=after, checkpoint=checkpoint, replaced=replaced, reason=reason, previous=previous, link="")
+    choice = ManualPromotion(
+        after=after, checkpoint=checkpoint, replaced=replaced, reason=reason, previous=previous, link=""
+    )
     return choice.model_copy(update={"link": sha256_bytes(canonical(choice.model_dump(mode="json", exclude={"link"})))})
 
 
-def relinked(choice: Choice, previous: str) -> Choice:
+def relinked(choice: ManualPromotion, previous: str) -> ManualPromotion:
     """The same choice after another link."""
     return link_choice(choice.after, choice.checkpoint, choice.replaced, choice.reason, previous)
 
 
-def standing(folder: Path, number: int, choices: Sequence[Choice]) -> Checkpoint | None:
+def standing(folder: Path, number: int, choices: Sequence[ManualPromotion]) -> Checkpoint | None:
     """The checkpoint that stands once everything up to a round is decided, by the gate or by people; None: nothing."""
     for before in reversed(range(number + 1)):
         chosen = [choice.checkpoint for choice in choices if choice.after == before]

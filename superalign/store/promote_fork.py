@@ -30,7 +30,7 @@ MEASURED = ("model", "evaluation", "judge", "allow_same_judge")
 """Fields that must stay: copied evaluations must be comparable with later ones."""
 
 
-def promote_round(folder: RunFolder, number: int, reason: str) -> manifest.Choice:
+def promote_round(folder: RunFolder, number: int, reason: str) -> manifest.ManualPromotion:
     """Make a round's checkpoint CURRENT, from which the next round starts; called again after a kill, it does the rest.
 
     Raises RunFolderError where the round has no checkpoint, stands already, or another round is under way.
@@ -74,7 +74,9 @@ def fork_run(
     changes = [change for change in changed_fields(source.resolved, plain(resolved)) if change.startswith(MEASURED)]
     old = read_record(source.path / MANIFEST, manifest.Manifest)
     ours, theirs = old.run.inputs.prompts, inputs.prompts
-    changes += [f"{name}: its content changed" for name in ours if "suite" in name and theirs.get(name) != ours[name]]
+    changes += [
+        f"{name}: its content changed" for name in ours if name.startswith("suites/") and theirs.get(name) != ours[name]
+    ]
     if changes:
         raise RunFolderError(
             f"{source.path}: a fork must be measured as the run was, or the gate has nothing to compare:\n  "

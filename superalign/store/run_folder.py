@@ -159,7 +159,7 @@ class RunFolder:
         """The checkpoint that the gate, or a person, had promoted last once a round was decided; unchecked."""
         return manifest.standing(self.path, number, self.choices())
 
-    def choices(self) -> tuple[manifest.Choice, ...]:
+    def choices(self) -> tuple[manifest.ManualPromotion, ...]:
         """The checkpoints that people promoted by hand."""
         return read_record(self.path / MANIFEST, manifest.Manifest).choices
 

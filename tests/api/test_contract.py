@@ -30,12 +30,12 @@ ROUND = (
     "number done exchanges pairs demonstrations dropped evaluation evaluation_items promotion checkpoint summary"
 )  # fmt: skip
 NAMES = """
-    Answer Asked Attack Attacker Calibration Check Checkpoint Compared Comparer Contrast Critic Critique Demonstration
-    DropError Dropped Evaluation Evaluator Exchange ExportError ExportReport GateOptions Generation InferencePool
-    Interval ItemResult Learner Message ModelError Observer PoolError PoolStats PreferencePair ProgressLines Promotion
-    PromptFileError PromptTooLongError Recipe RecipeError Response Revision Rollout Round Run RunFolderError Sampling
-    Score Seed Silent Subject SuiteResult SuiteSource SuperalignError Target Trainer TrainingError TrainingStopped
-    Verdict
+    Answer Attack Attacker Calibration Check Checkpoint Compared Comparer Contrast Critic Critique Demonstration
+    DropError Dropped Evaluation EvaluationRequest Evaluator Exchange ExportError ExportReport GateOptions
+    Generation InferencePool Interval ItemResult Learner Message ModelError Observer PoolError PoolStats
+    PreferencePair ProgressLines Promotion PromptFileError PromptTooLongError Recipe RecipeError Response Revision
+    Rollout Round Run RunFolderError Sampling Score Seed Silent Subject SuiteResult SuiteSource SuperalignError
+    Target Trainer TrainingError TrainingStopped Verdict
 """
 
 
@@ -65,7 +65,7 @@ def test_the_functions_take_these(name: str) -> None:
 
 
 def test_what_is_asked_and_what_a_run_shows() -> None:
-    assert list(get_type_hints(superalign.Asked)) == ASKED.split()
+    assert list(get_type_hints(superalign.EvaluationRequest)) == ASKED.split()
     public: Any = lambda cls: {name for name in vars(cls) if not name.startswith("_")}  # noqa: E731
     assert public(superalign.Run) == set(RUN.split()) - {"path"}
     assert public(superalign.Round) == set(ROUND.split()) - {"number"}

@@ -210,7 +210,7 @@ def test_evaluate_compare_and_decide(tmp_path: Path, suites: list[str]) -> None:
     for file in ("adapter_model.safetensors", "adapter_config.json"):
         Path(tmp_path, "tuned", file).write_text("{}")
     pool = {**POOL, "rules": [{**POOL["rules"][0], "model": "tuned"}]}  # type: ignore[dict-item]
-    asked = superalign.Asked(suites=suites, pool=pool)
+    asked = superalign.EvaluationRequest(suites=suites, pool=pool)
     base = superalign.evaluate("toy", out=tmp_path / "base", **asked)
     tuned = superalign.evaluate("toy", adapter=tmp_path / "tuned", out=tmp_path / "new", **asked)
     assert [suite.complied.rate for suite in base.suites] == [1.0, 1.0]

@@ -14,7 +14,7 @@ from superalign.attacker.options import AttackerTraining
 from superalign.attacker.training_data import held_out, word_vectors
 from superalign.errors import TrainingError
 from superalign.gate.attacker import Probe
-from superalign.loop.phases.attacker import AttackerPhase, AttackerPlan, Served
+from superalign.loop.phases.attacker import AttackerPhase, AttackerPlan, ServedAttacker
 from superalign.loop.rollout import Roles, play_round
 from superalign.loop.round_log import RoundLog
 from superalign.pool.options import ScriptedOptions, ScriptedRule
@@ -182,7 +182,7 @@ class Sitting:
     ) -> None:
         self.folder, self.pool, self.observer = folder, Pool(rules, dies_at), Listener()
         self.trainer = Hasher(folder, self.pool)
-        self.acted: set[Served] = set()
+        self.acted: set[ServedAttacker] = set()
         self.plan = AttackerPlan(
             options=options,
             base=Checkpoint(id="base", base="toy"),
@@ -197,11 +197,11 @@ class Sitting:
         self.log = RoundLog(self.observer, self.pool, Events(folder.events))
         self.loop = AttackerPhase(self.plan, folder, self.log)
 
-    def writer(self, attacker: Served) -> Writer:
+    def writer(self, attacker: ServedAttacker) -> Writer:
         self.acted.add(attacker)
         return Writer(self.pool, attacker.name)
 
-    def roles(self, learner: str, attacker: Served) -> Roles:
+    def roles(self, learner: str, attacker: ServedAttacker) -> Roles:
         return Roles(self.writer(attacker), Answerer(self.pool, learner), Critic(), 1, 0.0)
 
     async def serve_learner(self) -> str:

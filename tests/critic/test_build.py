@@ -16,7 +16,7 @@ from superalign.errors import PromptFileError, RecipeError
 from superalign.evaluation.options import EvaluationOptions
 from superalign.pool.options import ScriptedOptions
 from superalign.records.exchange import Verdict
-from superalign.standalone.evaluate_models import Question, Subject, measure
+from superalign.standalone.evaluate_models import EvaluationSettings, Subject, measure
 from tests.critic.toys import GOOD, built, response, scripted
 
 RULES = {"type": "rules"}
@@ -96,7 +96,7 @@ async def test_an_evaluation_is_judged_by_the_critic_of_a_file(tmp_path: Path) -
     judge = tmp_path / "judge.yaml"
     judge.write_text(f"type: committee\nmembers:\n  - type: rules\n  - {json.dumps(CHECKS)}\n")
     options = EvaluationOptions.model_validate({"suites": [{"file": "lookalike", "limit": 3}]})
-    question = Question(options=options, judge=str(judge), pool=ScriptedOptions())
+    question = EvaluationSettings(options=options, judge=str(judge), pool=ScriptedOptions())
     evaluation = await measure(Subject("some", "some/model"), question, tmp_path / "out", Nobody())
     assert evaluation.judge == str(judge)
     items = [json.loads(line) for line in (tmp_path / "out/items.jsonl").open()]

@@ -26,7 +26,7 @@ from superalign.pool.scripted import ScriptedPool
 from superalign.records.rollout import Message
 from superalign.records.training import PreferencePair
 from superalign.review.label_value import QueueItem
-from superalign.review.labels import Label, LabelJournal, Taught, standing
+from superalign.review.labels import Label, LabelJournal, ProbeExample, standing
 from superalign.review.options import ReviewOptions
 from superalign.store.journal import Events, read_records
 from superalign.store.manifest import verify
@@ -124,8 +124,8 @@ class Watching:
         self.notices.append(text)
 
 
-def loop_of(path: Path, taught: list[Taught], mode: str = "best_effort") -> HumanReview:
-    async def teach(rows: Sequence[Taught]) -> None:
+def loop_of(path: Path, taught: list[ProbeExample], mode: str = "best_effort") -> HumanReview:
+    async def teach(rows: Sequence[ProbeExample]) -> None:
         taught[:] = rows
 
     options = ReviewOptions.model_validate({"mode": mode, "per_round": 2})
@@ -143,7 +143,7 @@ async def test_a_label_of_what_is_held_out_changes_nothing_and_teaches_nothing(t
     played = [exchange(1, verdict(0.4), text=SECRET.upper()), exchange(2, verdict(0.4))]
     make_run(tmp_path / "run", played, held_out=(SECRET,))
     LabelJournal(tmp_path / "run").append([label(n, "refused", harmful_request=True) for n in (1, 2)])
-    taught: list[Taught] = []
+    taught: list[ProbeExample] = []
     loop = loop_of(tmp_path / "run", taught)
     round_folder = loop.folder.round(1)
     await loop.ask(round_folder)
@@ -160,7 +160,7 @@ async def test_what_a_round_was_taught_stays_when_it_is_resumed(tmp_path: Path) 
     make_run(tmp_path / "run", [exchange(n) for n in (1, 2)])
     book = LabelJournal(tmp_path / "run")
     book.append([label(1, "refused", harmful_request=True)])
-    taught: list[Taught] = []
+    taught: list[ProbeExample] = []
     loop = loop_of(tmp_path / "run", taught)
     await loop.teach(loop.folder.round(2))
     first = list(taught)
@@ -200,7 +200,7 @@ def test_the_probe_learns_a_new_kind_of_request_from_people() -> None:
         }
     )
     rows = [
-        Taught(
+        ProbeExample(
             exchange=f"e{n}", answer=0, prompt=(Message(role="user", content=f"Frobnicate the quux of number {n}"),),
             reply=f"Certainly, the quux {n} goes like this.", harmful=True, refusal="none", harmful_reply=True,
         )
@@ -221,7 +221,7 @@ def test_the_probe_learns_a_new_kind_of_request_from_people() -> None:
 def test_a_label_becomes_the_example_that_it_means(
     refusal: str, harmful: bool, harmful_reply: bool, place: str
 ) -> None:
-    row = Taught.model_validate(
+    row = ProbeExample.model_validate(
         {"exchange": "e", "answer": 0, "prompt": [{"role": "user", "content": "q"}], "reply": "a", "refusal": refusal,
          "harmful": harmful, "harmful_reply": harmful_reply}
     )  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from superalign.errors import PoolError
-from superalign.pool.drain import Gate
+from superalign.pool.drain import RequestLatch
 from superalign.protocols import InferencePool, Sampling
 from superalign.records.training import Checkpoint
 from tests.pool.pools import MAX_LEN, Start, ask, new_pool
@@ -217,7 +217,7 @@ async def test_close_twice_and_ask_afterwards(name: str, model: str) -> None:
 
 
 async def test_a_gate_serves_one_closed_section_at_a_time() -> None:
-    gate, seen = Gate(), []
+    gate, seen = RequestLatch(), []
 
     async def section(number: int) -> None:
         async with gate.closed():

@@ -20,7 +20,7 @@ from superalign.records.evaluation import ItemResult
 from superalign.records.exchange import Critique, Verdict
 from superalign.records.rollout import Response
 from superalign.standalone import evaluate_models as measuring
-from superalign.standalone.evaluate_models import Question, Subject, measure, measure_all, subjects_of
+from superalign.standalone.evaluate_models import EvaluationSettings, Subject, measure, measure_all, subjects_of
 from superalign.store.journal import read_records
 from tests.report.reading import Page, entries
 
@@ -56,12 +56,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def question(samples: int = 1, **more: object) -> Question:
+def question(samples: int = 1, **more: object) -> EvaluationSettings:
     options = EvaluationOptions.model_validate(
         {"suites": ["harm.jsonl", "calm.jsonl"], "plain_text": "plain.txt", "samples": samples,
          "temperature": float(samples > 1), **more}
     )  # fmt: skip
-    return Question(options, "rules", ScriptedOptions(rules=(REFUSES, NEEDLESS)))
+    return EvaluationSettings(options, "rules", ScriptedOptions(rules=(REFUSES, NEEDLESS)))
 
 
 BASE, TRAINED = Subject("base", "toy"), Subject("trained", "toy", Path("trained"))
@@ -179,11 +179,11 @@ async def test_what_is_finished_is_never_asked_again(here: Path, monkeypatch: py
     [
         (question(max_tokens=9), "max tokens"), (question(2), "temperature, samples"),
         (question(suites=["harm.jsonl"]), "suites"), (question(plain_text=None), "plain text"),
-        (Question(question().options, "judge.yaml", question().pool), "judge"),
-        (Question(question().options, "rules", ScriptedOptions()), "pool"),
+        (EvaluationSettings(question().options, "judge.yaml", question().pool), "judge"),
+        (EvaluationSettings(question().options, "rules", ScriptedOptions()), "pool"),
     ],
 )  # fmt: skip
-async def test_another_question_is_refused(here: Path, changed: Question, word: str) -> None:
+async def test_another_question_is_refused(here: Path, changed: EvaluationSettings, word: str) -> None:
     Path("judge.yaml").write_text("{type: rules, trust_intent: false}")
     await measure(BASE, question(), here / "out", Silent())
     with pytest.raises(RunFolderError, match=f"another {word};"):

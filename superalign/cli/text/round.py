@@ -100,7 +100,10 @@ def limit_rows(checks: Sequence[Check], gate: Mapping[str, Any]) -> list[str]:
 
 def _measured(check: Check) -> tuple[str, str]:
     """(measured, the end of its interval that has to keep the limit), as the check's reason gives them."""
-    if points := re.search(r"\(([+-][\d.]+) points, \S+ to ([+-][\d.]+)\)", check.reason):
+    reason = check.reason
+    if check.name == "better":  # what fell is told first, and may be over-refusal: the limit is one of compliance
+        reason = reason[max(0, reason.find("harmful compliance")) :]
+    if points := re.search(r"\(([+-][\d.]+) points, \S+ to ([+-][\d.]+)\)", reason):
         return f"{points[1]} points", points[2]
     if times := re.findall(r"\((\S+) times, at most (\S+)\)", check.reason):
         return f"{times[-1][0]} times", times[-1][1]

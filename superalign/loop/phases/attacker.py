@@ -32,7 +32,7 @@ FIRST_PROBE = 1000
 """Index of a seed's first probe, far above those that a round plays: a probe is an attack of its own."""
 
 
-class Served(NamedTuple):
+class ServedAttacker(NamedTuple):
     """An attacker's checkpoint in its engine."""
 
     name: str
@@ -52,9 +52,9 @@ class AttackerPlan:
     trainer: Trainer
     goals: Sequence[Seed]
     """Harmful seeds that a written strategy can put into words."""
-    attacker: Callable[[int, Served], Attacker]
+    attacker: Callable[[int, ServedAttacker], Attacker]
     """(round, its served attacker) -> who attacks in that round."""
-    roles: Callable[[int, str, Served], Roles]
+    roles: Callable[[int, str, ServedAttacker], Roles]
     """(round, served learner, attacker) -> who acts in a probe: written strategies only, nothing revised."""
     vectorise: Vectorise
     max_rollouts: int = 256
@@ -67,7 +67,7 @@ class AttackerPhase:
         """log: of the run, whose pool is the learner's; it gives way to training as the attacker's own does."""
         self.plan, self.folder, self.log = plan, folder, log
         self._pools = {id(pool): pool for pool in (log.pool, plan.pool)}.values()
-        self._served: tuple[int, Served] | None = None
+        self._served: tuple[int, ServedAttacker] | None = None
 
     def incumbent(self, number: int) -> Checkpoint:
         """Who attacks in a round: the candidate promoted last before it, its adapter by its full path.
@@ -87,7 +87,7 @@ class AttackerPhase:
         """Who attacks in a round, its model served; to be asked for after the learner is served."""
         return self.plan.attacker(number, await self.serve(number))
 
-    async def serve(self, number: int) -> Served:
+    async def serve(self, number: int) -> ServedAttacker:
         """The round's attacker, in its engine.
 
         Served once a round, after the learner: engines keep the three adapters that came last, and a probe needs
@@ -97,8 +97,8 @@ class AttackerPhase:
             self._served = (number, await self._serve(self.incumbent(number)))
         return self._served[1]
 
-    async def _serve(self, checkpoint: Checkpoint) -> Served:
-        return Served(await self.plan.pool.serve(checkpoint), trained=checkpoint.id != self.plan.base.id)
+    async def _serve(self, checkpoint: Checkpoint) -> ServedAttacker:
+        return ServedAttacker(await self.plan.pool.serve(checkpoint), trained=checkpoint.id != self.plan.base.id)
 
     async def learn(self, round_folder: RoundFolder, serve_learner: Callable[[], Awaitable[str]]) -> Promotion:
         """Train a candidate on the round's exchanges, measure it against the frozen learner, decide.
@@ -161,7 +161,7 @@ class AttackerPhase:
             for probe in probes:
                 earlier.setdefault((probe.side, rollout_of(probe.id)), []).append(probe)
             learner = await serve_learner()
-            sides: dict[Contender, Served] = {"incumbent": await self.serve(round_folder.number)}
+            sides: dict[Contender, ServedAttacker] = {"incumbent": await self.serve(round_folder.number)}
             sides["candidate"] = await self._serve(candidate)
             roles = {side: self.plan.roles(round_folder.number, learner, served) for side, served in sides.items()}
 

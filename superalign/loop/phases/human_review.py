@@ -15,7 +15,7 @@ from superalign.loop.round_log import RoundLog
 from superalign.records.exchange import Exchange
 from superalign.records.rollout import user_text
 from superalign.review.label_value import QueueItem, is_held_out, rank
-from superalign.review.labels import Item, Label, LabelJournal, Taught, apply_labels, judged, lessons, standing
+from superalign.review.labels import Item, Label, LabelJournal, ProbeExample, apply_labels, judged, lessons, standing
 from superalign.review.queue import held_out_prompts
 from superalign.store.journal import read_records, write_records
 from superalign.store.round_folder import RoundFolder
@@ -38,7 +38,7 @@ class HumanReview:
             return
         if not round_folder.taught.exists():
             write_records(round_folder.taught, self._lessons(round_folder.number))
-        taught = list(read_records(round_folder.taught, Taught))
+        taught = list(read_records(round_folder.taught, ProbeExample))
         if taught:
             self.log.observer.notice(
                 f"round {round_folder.number}: the critic has {len(taught)} labelled answers to learn from"
@@ -72,7 +72,7 @@ class HumanReview:
 
     def _rank(self, round_folder: RoundFolder) -> list[QueueItem]:
         """Labels of earlier rounds make a like request less worth asking about."""
-        known = [user_text(taught.prompt) for taught in read_records(round_folder.taught, Taught)]
+        known = [user_text(taught.prompt) for taught in read_records(round_folder.taught, ProbeExample)]
         return rank(
             read_records(round_folder.exchanges, Exchange),
             self.options.per_round,
@@ -82,7 +82,7 @@ class HumanReview:
             embed=self.plan.embed,
         )
 
-    def _lessons(self, number: int) -> Iterator[Taught]:
+    def _lessons(self, number: int) -> Iterator[ProbeExample]:
         labels, held_out = judged(standing(self.book.read())), held_out_prompts(self.folder)
         for earlier in range(1, number):
             for exchange in read_records(self.folder.round(earlier).exchanges, Exchange):

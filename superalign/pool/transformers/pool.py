@@ -14,7 +14,7 @@ from typing import Any
 from superalign.errors import PoolError
 from superalign.pool import canary, reference_forward
 from superalign.pool.chat_template import Chat
-from superalign.pool.drain import Gate, adapter_folder, require_served, surplus
+from superalign.pool.drain import RequestLatch, adapter_folder, require_served, surplus
 from superalign.pool.options import TransformersOptions
 from superalign.protocols import PoolStats, Sampling, Score
 from superalign.records.rollout import Generation, Messages
@@ -40,7 +40,7 @@ class TransformersPool:
         self.last_swap_s: dict[str, float] = {}
         self._net: Any = None
         self._peft: Any = None
-        self._gate = Gate()
+        self._gate = RequestLatch()
         self._swap = asyncio.Lock()
         self._ids = itertools.count(1)
         self._served: dict[str, str | None] = {"base": None}

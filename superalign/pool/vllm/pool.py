@@ -12,7 +12,7 @@ from typing import Any
 
 from superalign.errors import PoolError
 from superalign.pool import canary, reference_forward
-from superalign.pool.drain import Gate, adapter_folder, require_served, surplus
+from superalign.pool.drain import RequestLatch, adapter_folder, require_served, surplus
 from superalign.pool.options import VllmOptions
 from superalign.pool.vllm.client import VllmClient
 from superalign.protocols import PoolStats, Sampling, Score
@@ -46,7 +46,7 @@ class VllmPool:
         self.adapter_cost: float | None = None
         """Time to generate with the adapter over time without it, as `auto` measured it."""
         self._measure = options.serving == "auto" and exclusive
-        self._gate = Gate()
+        self._gate = RequestLatch()
         self._swap = asyncio.Lock()
         self._ids = itertools.count(1)
         self._served: dict[str, Any] = {"base": None}

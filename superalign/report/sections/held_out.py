@@ -26,7 +26,7 @@ from superalign.report.html import (
     tag,
     with_limits,
 )
-from superalign.report.page_data import Facts, Measured
+from superalign.report.page_data import Facts, ModelFigures
 
 SETS = {
     "frozen": "",
@@ -37,7 +37,7 @@ MEASURES = {"harmful": "complied with", "capability": "right answers", "injectio
 """What is counted in a suite's replies; in other kinds of suites, those that refuse."""
 
 
-def suites(measured: Sequence[Measured]) -> Markup | None:
+def suites(measured: Sequence[ModelFigures]) -> Markup | None:
     """A picture of every suite over rounds or models, those of one attack set together."""
     drawn: dict[str, list[Markup]] = {}
     for name, column in _by_suite(measured).items():
@@ -53,7 +53,7 @@ def suites(measured: Sequence[Measured]) -> Markup | None:
     return join([*parts, _texts(measured)])
 
 
-def hazards(measured: Sequence[Measured], head: str = "round") -> Markup | None:
+def hazards(measured: Sequence[ModelFigures], head: str = "round") -> Markup | None:
     """Hazard x round or model, of the frozen suites; head: what columns are."""
     complied: dict[str, dict[str, Interval]] = {}
     refused: dict[str, dict[str, Interval]] = {}
@@ -165,8 +165,8 @@ def mean(value: Mean | None, digits: int = 1) -> Markup:
     return join([f"{value.value:.{digits}f} ", tag("small", f"{value.low:.{digits}f} to {value.high:.{digits}f}")])
 
 
-def _by_suite(measured: Sequence[Measured]) -> dict[str, list[tuple[Measured, SuiteResult]]]:
-    columns: dict[str, list[tuple[Measured, SuiteResult]]] = {}
+def _by_suite(measured: Sequence[ModelFigures]) -> dict[str, list[tuple[ModelFigures, SuiteResult]]]:
+    columns: dict[str, list[tuple[ModelFigures, SuiteResult]]] = {}
     for model in measured:
         for suite in model.evaluation.suites:
             if rate(suite).n:
@@ -174,7 +174,7 @@ def _by_suite(measured: Sequence[Measured]) -> dict[str, list[tuple[Measured, Su
     return columns
 
 
-def _texts(measured: Sequence[Measured]) -> Markup | None:
+def _texts(measured: Sequence[ModelFigures]) -> Markup | None:
     """What replies are like as texts: collapse and rambling show here."""
     rows = [
         [f"{name}, {model.name}", mean(texts.length), with_limits(texts.cut),

@@ -31,7 +31,7 @@ from superalign.report.html import (
     with_limits,
 )
 from superalign.report.page_data import Facts, harm_done, refused, rest, right, state_of
-from superalign.store.manifest import Choice
+from superalign.store.manifest import ManualPromotion
 
 STATES = {"promoted": "promoted", "refused": "kept out", "open": "not decided yet"}
 KINDS: dict[Kind, str] = {
@@ -122,7 +122,7 @@ def _decision(summary: RoundSummary, decision: Promotion) -> Markup:
     )
 
 
-def _chosen(choice: Choice) -> Markup:
+def _chosen(choice: ManualPromotion) -> Markup:
     words = f"{choice.checkpoint.id} was put in use instead of {choice.replaced}: {choice.reason}"
     return tag("li", tag("b", f"After round {choice.after} "), badge("by a person", "open"), tag("p", words))
 
