@@ -18,7 +18,7 @@ from superalign.records.base import Record
 
 MIN_FREE_BYTES = 2 * 2**30
 """Of disk: the models, an engine's compile cache and a small run."""
-MIN_MEMORY_BYTES = 4 * 2**30
+MIN_MEMORY_BYTES = 5 * 2**30
 """Engine and trainer of the embedded 135M model."""
 
 
