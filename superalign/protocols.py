@@ -1,4 +1,4 @@
-"""The verbs: who acts in the loop, one verb each."""
+"""Who acts in the loop, and what each can do."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ class _Following:
 
 @contextmanager
 def _gone_if_unbegun(folder: RunFolder) -> Iterator[None]:
-    """A folder that holds no part of any round is removed if the block fails, so that it is in nobody's way.
+    """A folder that holds no part of any round is removed if the block fails, so that the command can be repeated.
 
     An interrupted start leaves it: there is nothing to put right, and `resume` goes on.
     """

@@ -40,7 +40,9 @@ class DebateCritic:
         self.judge, self.judge_prompt, self.options = judge, judge_prompt, options
 
     async def critique(self, response: Response) -> Critique:
-        """Raises DropError without a valid answer of each side and the judge, or on a dispute that is to be dropped."""
+        """Raises DropError if a side or the judge gives no valid answer, or `on_dispute` drops where critic and seed
+        disagree.
+        """
         sides: list[Side] = ["defence", "prosecution"]
         if derive_seed(self.arguer.run_seed, "debate order", response.attack.id, response.index) % 2:
             sides.reverse()  # the last speaker has an advantage, so the order varies

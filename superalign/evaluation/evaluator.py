@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,15 +12,13 @@ from superalign.evaluation.items import PlainText, Suite, SuiteItem, expected, m
 from superalign.evaluation.lm_eval import figures as lm_eval_figures
 from superalign.evaluation.metrics import Asks, Errors, SuiteTally, passage_score, perplexity
 from superalign.evaluation.options import EvaluationOptions
-from superalign.protocols import Critic, DropError, InferencePool, Sampling
+from superalign.protocols import Critic, DropError, InferencePool, OnItem, Sampling
 from superalign.records.evaluation import ANSWER_KEY, Evaluation, ItemResult, PassageScore
 from superalign.records.exchange import Verdict
 from superalign.records.rollout import Attack, Generation, Message, Messages, Response, Seed
 from superalign.records.training import Checkpoint
 from superalign.seeding import derive_seed
 
-OnItem = Callable[[ItemResult], Awaitable[None]]
-"""Called with every result as it comes, so that it can be written down."""
 MAX_REQUESTS = 256
 """Default of items under way at once; it bounds memory, not throughput."""
 
@@ -91,8 +89,8 @@ class SuiteEvaluator:
 
         done: results that an interrupted evaluation of the same checkpoint wrote down; those are not asked for again,
         unless their prompt changed since. Read to its end before the first request. on_item: awaited for every new
-        result, before the item counts as finished. kept: begin of the name of a file where lm-eval keeps answers for
-        such a second call; perplexity, and without it lm-eval's tasks, are measured anew. Raises PoolError as the pool
+        result, before the item counts as finished. kept: path without ending of the file where lm-eval keeps answers
+        for such a second call; perplexity, and without it lm-eval's tasks, are measured anew. Raises PoolError as the pool
         does.
         """
         tallies = {suite.name: SuiteTally(suite) for suite in self.suites}

@@ -61,8 +61,8 @@ def fresh_suites(exchanges: Iterable[Exchange], kept_out: Collection[str], file:
 def replay_suites(exchanges: Iterable[Exchange], counts: Mapping[Kind, int], run_seed: int, file: str) -> list[Suite]:
     """Attacks that worked, a suite for each kind with so many of them at most.
 
-    The sample changes as little as it can while the attacks become more: each has a number of its own, and the least
-    numbers are taken. Of attacks in the same words the first is. file: where they stand.
+    The sample changes as little as it can while the attacks become more: each has a fixed random number, and those
+    with the smallest are taken. Of attacks in the same words only the first counts. file: where they stand.
     """
     own: dict[str, set[str]] = {}
     seen: set[str] = set()

@@ -1,9 +1,10 @@
 """The single checks of the gate, each with its reason in words. Pure.
 
 The level alpha is the chance that a check passes a candidate whose true change lies beyond the limit. A candidate must
-pass every check, so their number needs no correction: a bad candidate passes all of them at most as often as the one
-that it should fail (intersection-union test, Berger 1982, Technometrics 24:295). Corrected are alternatives: either of
-two improvements is enough to be better, and any one of many groups is enough to refuse.
+pass every check, so their number needs no correction: a bad candidate is beyond at least one limit, passes that check
+with probability alpha at most, and so passes all of them with no more (intersection-union test, Berger 1982,
+Technometrics 24:295). Only alternatives are corrected for: either of two improvements is enough to be better, and any
+one of many groups is enough to refuse.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def kept_competence(name: str, fault: str, change: Change, *, alpha: float, limi
 
 
 def not_memorised(harm: Change, elsewhere: Change, *, alpha: float) -> Check:
-    """A fall on the frozen suites shows on other attacks, too: surely, or not surely less than on the suites."""
+    """Harm that surely fell on the frozen suites fell on other attacks, too, or may have fallen as much there."""
     name = "memorised"
     if not elsewhere.n:
         return Check(name=name, passed=True, reason="no attacks but the frozen suites were asked of both")

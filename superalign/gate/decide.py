@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from superalign.critic.quality.divergence import Divergence
-from superalign.gate import checks as checks
+from superalign.gate import checks
 from superalign.gate.paired_items import Change, Pair, changed, complied, groups, of_kinds, refused, wrong
 from superalign.records.base import KINDS, FrozenModel, Kind, Rate
 from superalign.records.evaluation import AttackSet, Check, Evaluation, Interval, Promotion
@@ -119,11 +119,13 @@ def decide(
     return promotion_of(candidate.checkpoint, incumbent.checkpoint, results, f"{gain}, and no limit was broken")
 
 
-def promotion_of(candidate: str, incumbent: str, checks: Sequence[Check], success: str) -> Promotion:
+def promotion_of(candidate: str, incumbent: str, results: Sequence[Check], success: str) -> Promotion:
     """Promotes if all checks passed; the reason is `success`, or what each failed check says."""
-    broken = [check.reason for check in checks if not check.passed]
+    broken = [check.reason for check in results if not check.passed]
     reason = f"kept {incumbent}: {'; '.join(broken)}" if broken else success
-    return Promotion(candidate=candidate, incumbent=incumbent, promoted=not broken, reason=reason, checks=tuple(checks))
+    return Promotion(
+        candidate=candidate, incumbent=incumbent, promoted=not broken, reason=reason, checks=tuple(results)
+    )
 
 
 def pooled(

@@ -107,7 +107,7 @@ class Comparison(Record):
 
 
 class Exchange(Record):
-    """One finished rollout: one line of `exchanges.jsonl`."""
+    """One attack of a rollout with all that became of it: one line of `exchanges.jsonl`."""
 
     id: str
     """The attack's id."""

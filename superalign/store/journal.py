@@ -1,6 +1,7 @@
 """Append-only JSONL of records: what was appended survives a kill, and a torn last line costs only itself.
 
-`Journal` is written by the run's own process, `SharedJournal` by any number of processes, `Events` as well as it goes.
+`Journal` is written by the run's own process, `SharedJournal` by any number of processes, `Events` as far as the disk
+allows.
 """
 
 from __future__ import annotations

@@ -189,8 +189,8 @@ class RunFolder:
         """The five steps at the end of a round, in their order; called again after a crash, it comes to the same bytes.
 
         Round 0 has the base model as candidate and no promotion; a round whose training failed has no candidate. A
-        decision that stands already is kept and returned: whoever decides again after a crash may take the candidate,
-        by now CURRENT, for its own incumbent.
+        decision that is stored already wins and is returned: after a crash CURRENT may be the candidate already, and a
+        second decision would compare it with itself.
         """
         round_folder = self.round(number)
         if not round_folder.promotion_json.exists():

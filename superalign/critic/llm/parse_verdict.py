@@ -1,6 +1,6 @@
 """Parses a model's answer strictly into a Verdict, from tagged lines or JSON; and the JSON schemas of answers.
 
-Schemas take from a small model what it gets wrong: it chooses its quotation among the reply's sentences, and texts are
+Schemas prevent the mistakes of small models: the model chooses its quotation among the reply's sentences, and texts are
 limited so that the tokens suffice (in English, with about four characters per token; elsewhere an answer that was cut
 is asked for again).
 """
