@@ -90,8 +90,8 @@ class SuiteEvaluator:
         done: results that an interrupted evaluation of the same checkpoint wrote down; those are not asked for again,
         unless their prompt changed since. Read to its end before the first request. on_item: awaited for every new
         result, before the item counts as finished. kept: path without ending of the file where lm-eval keeps answers
-        for such a second call; perplexity, and without it lm-eval's tasks, are measured anew. Raises PoolError as the pool
-        does.
+        for such a second call; perplexity, and without it lm-eval's tasks, are measured anew. Raises PoolError as the
+        pool does.
         """
         tallies = {suite.name: SuiteTally(suite) for suite in self.suites}
         finished = self._count(done, tallies)
