@@ -49,7 +49,7 @@ def print_run(folder: RunFolder, *, full: bool = False, as_json: bool = False) -
     if run.rounds and run.attacked is None:
         print()
         text.print_rounds(run)
-    if full:
+    if full or run.attacked is not None:  # attacks alone are one block
         print(f"\n{text.rounds_in_full(run, folder.resolved.get('gate'))}")
     elif lines := text.kept_out(run):
         print("\n" + "\n".join(lines))
