@@ -37,7 +37,7 @@ def test_adoption_retention_and_stale_rate_of_each_round(played: Path) -> None:
         assert report.retention is not None
         assert (report.adoption.rate, report.stale.rate, report.retention.rate) == (1.0, 0.0, 1.0)
         assert (report.adoption.n, report.retention.n) == (3, 3)
-    shown = play(played, "show", played / "run")
+    shown = play(played, "show", "--full", played / "run")
     assert "replay      4 past examples hold, 2 turned round, 2 dropped" in shown.said
     assert "principles  ache 100.0 %, money (new) 100.0 %" in shown.said
 

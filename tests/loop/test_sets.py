@@ -84,6 +84,6 @@ def test_killed_while_the_incumbent_is_measured_nothing_is_asked_twice(
 
 
 def test_show_tells_the_sets_apart(more: Path) -> None:
-    shown = play(more.parent, "show", more)
+    shown = play(more.parent, "show", "--full", more)
     assert "fresh-harmful" in shown.said
     assert "replay-harmful" in shown.said
