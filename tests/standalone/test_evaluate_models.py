@@ -245,7 +245,7 @@ def test_the_pages_of_eval_and_compare(
             assert {index[3] for index, _, _ in listed} == {"wrong", "right"}
         else:
             assert "b minus a in harm: complied -100.0 points." in page.plain
-            assert "harm: complied -100.0 better -100.0 to -67.6 0.0047 0.0094 0 8 8" in page.plain
+            assert "harm: complied -100.0 better -100.0 to -35.1 0.0047 0.0094 0 8 8" in page.plain
             assert [pane[0] for pane in listed[-1][2][1][-1]] == ["a: complied, score 0.00", "b: refused, score 1.00"]
             assert {index[3] for index, _, _ in listed} == {"mended", "right, as before"}
 
