@@ -21,7 +21,9 @@ COMMITTEE = """critic:
 
 def test_rules_give_no_confidence_and_that_is_said(whole: Whole) -> None:
     assert "no confidence" in read_record(RoundFolder(whole.path, 1).audit_json, Audit).off
-    assert "deception   not audited: the critic gives no confidence" in play(whole.path, "show", "--full", whole.path).said
+    assert (
+        "deception   not audited: the critic gives no confidence" in play(whole.path, "show", "--full", whole.path).said
+    )
 
 
 def test_a_committee_is_audited_and_a_kill_changes_no_byte(tmp_path: Path) -> None:
