@@ -1,10 +1,8 @@
-"""How long `superalign --help` takes, in starts of a bare interpreter, measured side by side.
-
-Usage: python tools/startup.py [RUNS]
-"""
+"""How long `superalign --help` takes, in starts of a bare interpreter, measured side by side."""
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -24,7 +22,9 @@ def seconds(command: list[str]) -> float:
 
 def main() -> None:
     """Print minimum and median of both, and their ratios."""
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="?", type=int, default=10)
+    runs = parser.parse_args().runs
     pairs = [(seconds(BARE), seconds(HELP)) for _ in range(runs)]
     for name, figure in (("minimum", min), ("median", statistics.median)):
         bare, shown = (figure(times) for times in zip(*pairs, strict=True))
