@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
@@ -24,14 +25,12 @@ def test_the_committed_schema_is_what_the_command_prints() -> None:
 
 @pytest.mark.parametrize("path", [*RECIPES, STARTER / "recipe.yaml"], ids=lambda path: path.stem)
 def test_every_recipe_names_the_schema_and_keeps_it(path: Path) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
     text = path.read_text("utf-8")
     assert text.splitlines()[0] == FIRST_LINE
     jsonschema.validate(yaml.safe_load(text), json.loads(schema_text()))
 
 
 def test_the_schema_finds_a_wrong_key() -> None:
-    jsonschema = pytest.importorskip("jsonschema")
     recipe = yaml.safe_load((ROOT / "recipes/tiny.yaml").read_text("utf-8")) | {"rouns": 2}
     with pytest.raises(jsonschema.ValidationError, match="rouns"):
         jsonschema.validate(recipe, json.loads(schema_text()))
